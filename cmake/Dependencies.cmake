@@ -1,0 +1,43 @@
+# Every library comes from pkg-config; what is missing is said at once, with the Debian package that has it.
+find_package(PkgConfig REQUIRED)
+find_package(Threads REQUIRED)
+set(STORAGED_MISSING "")
+
+function(storaged_dependency target module package)
+  pkg_check_modules(${target} QUIET IMPORTED_TARGET ${module})
+  if(NOT ${target}_FOUND)
+    set(STORAGED_MISSING "${STORAGED_MISSING}\n  ${module} (Debian package ${package})" PARENT_SCOPE)
+  endif()
+endfunction()
+
+storaged_dependency(UV libuv libuv1-dev)
+storaged_dependency(PROTOBUF_C "libprotobuf-c>=1.4" libprotobuf-c-dev)
+storaged_dependency(UDEV libudev libudev-dev)
+storaged_dependency(BLKID blkid libblkid-dev)
+storaged_dependency(MOUNT mount libmount-dev)
+storaged_dependency(CAP libcap libcap-dev)
+storaged_dependency(SMARTCOLS smartcols libsmartcols-dev)
+storaged_dependency(INIH inih libinih-dev)
+storaged_dependency(BTRFSUTIL libbtrfsutil libbtrfsutil-dev)
+if(STORAGED_TESTS)
+  storaged_dependency(CMOCKA cmocka libcmocka-dev)
+endif()
+
+# nng has no .pc file in Debian 12.
+find_library(NNG_LIBRARY nng)
+find_path(NNG_INCLUDE nng/nng.h)
+if(NOT NNG_LIBRARY OR NOT NNG_INCLUDE)
+  string(APPEND STORAGED_MISSING "\n  nng (Debian package libnng-dev)")
+endif()
+find_program(PROTOC_C protoc-c)
+if(NOT PROTOC_C)
+  string(APPEND STORAGED_MISSING "\n  protoc-c (Debian package protobuf-c-compiler)")
+endif()
+
+if(STORAGED_MISSING)
+  message(FATAL_ERROR "storaged needs what is missing here:${STORAGED_MISSING}\nscripts/deps installs all of it.")
+endif()
+
+add_library(nng INTERFACE)
+target_include_directories(nng SYSTEM INTERFACE ${NNG_INCLUDE})
+target_link_libraries(nng INTERFACE ${NNG_LIBRARY})

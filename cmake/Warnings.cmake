@@ -1,0 +1,8 @@
+# storaged_warnings: the warnings that all of our own code is built with. Generated code does not link to it.
+add_library(storaged_warnings INTERFACE)
+target_compile_options(storaged_warnings INTERFACE
+  -Wall -Wextra -Wshadow -Wconversion -Wstrict-prototypes -Wmissing-prototypes -Wvla -Wformat=2 -Werror)
+add_compile_definitions(_GNU_SOURCE)
+# Fortify needs an optimised build.
+add_compile_options(-fstack-protector-strong $<$<CONFIG:RelWithDebInfo>:-D_FORTIFY_SOURCE=2>)
+add_link_options(-Wl,-z,relro,-z,now)

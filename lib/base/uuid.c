@@ -1,0 +1,40 @@
+/* UUIDs, see the header. */
+#include "base/uuid.h"
+
+#include "base/log.h"
+
+#include <stdio.h>
+#include <string.h>
+#include <sys/random.h>
+
+void uuid_format(const uint8_t bytes[16], char out_text[UUID_TEXT_SIZE])
+{
+    char *at = out_text;
+    for (int i = 0; i < 16; i++) {
+        if (i == 4 || i == 6 || i == 8 || i == 10)
+            *at++ = '-';
+        at += snprintf(at, 3, "%02x", bytes[i]);
+    }
+}
+
+void uuid_random(char out_text[UUID_TEXT_SIZE])
+{
+    uint8_t bytes[16];
+    if (getrandom(bytes, sizeof bytes, 0) != (ssize_t)sizeof bytes)
+        log_fatal("getrandom gave no 16 bytes");
+    bytes[6] = (uint8_t)((bytes[6] & 0x0f) | 0x40);
+    bytes[8] = (uint8_t)((bytes[8] & 0x3f) | 0x80);
+    uuid_format(bytes, out_text);
+}
+
+bool uuid_valid(const char *text)
+{
+    if (strlen(text) != UUID_TEXT_SIZE - 1)
+        return false;
+    for (int i = 0; i < UUID_TEXT_SIZE - 1; i++) {
+        bool dash = i == 8 || i == 13 || i == 18 || i == 23;
+        if (dash ? text[i] != '-' : !strchr("0123456789abcdef", text[i]))
+            return false;
+    }
+    return true;
+}

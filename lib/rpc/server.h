@@ -1,0 +1,81 @@
+/*
+ * The server side of every request socket: one transport for any ProtobufCService.
+ *
+ * nng's threads hand whole messages to the loop; everything else happens on the loop. A call is
+ * decoded, its method found, its input checked by descriptor (UTF-8, NUL, enum values, unknown
+ * fields are let pass), its sender's right to change things checked, then dispatched to the handler
+ * that protoc-c declared. The handler answers at once or later, through its closure or
+ * rpc_call_fail(), exactly once, on the loop.
+ *
+ * Deadlines, deduplication by (uid, request id), and limits are the transport's, see docs/api.md.
+ */
+#ifndef LIB_RPC_SERVER_H
+#define LIB_RPC_SERVER_H
+
+#include "base/error.h"
+
+#include <protobuf-c/protobuf-c.h>
+#include <sys/types.h>
+#include <uv.h>
+
+enum {
+    RPC_REQUEST_MAX_BYTES = 64 * 1024,
+    RPC_REPLY_MAX_BYTES = 1024 * 1024,
+    RPC_PARKED_MAX = 4096, /* calls in handlers, whole server */
+    RPC_REQUEST_ID_MAX = 64,
+    RPC_DEADLINE_DEFAULT_MS = 30000,
+    RPC_DEADLINE_MAX_MS = 3600000,
+    RPC_OUTCOME_KEEP_MS = 300000, /* how long the outcome of a change is remembered */
+    RPC_OUTCOME_MAX = 65536,      /* remembered outcomes; the oldest goes first */
+};
+
+struct rpc_server;
+struct rpc_call; /* what a handler gets as closure_data */
+
+struct rpc_server_options {
+    uv_loop_t *loop;
+    const char *url; /* "ipc:///run/storaged/poold.sock"; a stale socket file is unlinked first */
+    uint64_t epoch;  /* in every reply */
+    const uid_t *admins; /* who may change things beside uid 0; copied */
+    size_t n_admins;
+};
+
+int rpc_server_open(const struct rpc_server_options *options, struct rpc_server **out_server,
+                    struct err *err);
+
+/*
+ * Adds a service (borrowed until rpc_server_close). `reads` names the methods that change nothing,
+ * NULL-terminated, borrowed: they are open to whoever may connect, need no request id, and are not
+ * remembered. All others are changes. A handler that is NULL answers UNIMPLEMENTED.
+ */
+int rpc_server_add(struct rpc_server *server, ProtobufCService *service, const char *const *reads,
+                   struct err *err);
+
+/* Opens the socket (mode 0660, group as the directory gives it) and begins to serve. */
+int rpc_server_listen(struct rpc_server *server, struct err *err);
+
+/* From now on changes are refused with UNAVAILABLE, retryable: the worker is stopping. Calls in
+ * flight go on. */
+void rpc_server_drain(struct rpc_server *server);
+
+/* Calls that are in handlers. */
+size_t rpc_server_pending(const struct rpc_server *server);
+
+/*
+ * Closes the socket; calls still in handlers lose their peer, and their late answers go nowhere,
+ * but each must still be answered before `closed` is called.
+ */
+void rpc_server_close(struct rpc_server *server, void (*closed)(void *data), void *data);
+
+/* For handlers. `err` is copied; err->code must not be OK. */
+void rpc_call_fail(struct rpc_call *call, const struct err *err);
+/* Convenience: a failure with a code and a message about an object. */
+void rpc_call_refuse(struct rpc_call *call, enum err_code code, const char *object, const char *fmt,
+                     ...) __attribute__((format(printf, 4, 5)));
+uint64_t
+rpc_call_deadline_ms(const struct rpc_call *call); /* on the monotonic clock of base/clock.h */
+uid_t rpc_call_uid(const struct rpc_call *call);
+gid_t rpc_call_gid(const struct rpc_call *call);
+const char *rpc_call_request_id(const struct rpc_call *call); /* "" if none */
+
+#endif
