@@ -5,7 +5,14 @@
  * worker_main() reads the config, takes <run>/<name>.lock, ties its life to the supervisor's
  * (PDEATHSIG and the channel), confines itself, opens RPC server and publisher, calls `start`, and
  * runs the loop: a beat each second from the loop itself, SIGTERM and SIGINT ignored, on SIGABRT
- * all descriptors above 2 closed before it dies.
+ * all descriptors above 2 closed before it dies. When the channel closes, the supervisor is gone,
+ * and the worker ends at once.
+ *
+ * Command line: `<name> --channel-fd 3 --epoch N` and the shared flags of config/settings.h. Nobody
+ * types it: without a channel a worker refuses to run. One incarnation per process.
+ *
+ * What a worker executes should be spawned by uv_spawn(), which gives the child default signals
+ * again; as root it runs with `keep_caps` (worker/confine.h).
  */
 #ifndef LIB_WORKER_WORKER_H
 #define LIB_WORKER_WORKER_H
