@@ -7,7 +7,22 @@
  * that protoc-c declared. The handler answers at once or later, through its closure or
  * rpc_call_fail(), exactly once, on the loop.
  *
- * Deadlines, deduplication by (uid, request id), and limits are the transport's, see docs/api.md.
+ * Who may: reads are open to whoever may connect (the socket's mode and group decide); changes are
+ * for uid 0 and the admins.
+ *
+ * Deadline: the budget counts from receipt. At its end the transport answers DEADLINE_EXCEEDED; the
+ * operation runs on, and its handler still answers it.
+ *
+ * Deduplication of changes by (uid, request id): the same method and input bytes while it is in a
+ * handler joins it, and both get its answer, each within its own deadline; within
+ * RPC_OUTCOME_KEEP_MS after it has answered, the remembered reply is given again, late ones too.
+ * The same id with another method or input is INVALID_ARGUMENT. What says "try again" is not
+ * remembered, so that the retry under the same id is a true one: a failure that is marked
+ * retryable, CANCELLED, DEADLINE_EXCEEDED, RESOURCE_EXHAUSTED, ABORTED, UNAVAILABLE; and nothing is
+ * that never reached a handler. All other refusals are remembered: whoever has removed a blocker
+ * asks under a new id.
+ *
+ * Limits: beside those below, a connection that reads none of its replies is closed.
  */
 #ifndef LIB_RPC_SERVER_H
 #define LIB_RPC_SERVER_H
@@ -21,12 +36,18 @@
 enum {
     RPC_REQUEST_MAX_BYTES = 64 * 1024,
     RPC_REPLY_MAX_BYTES = 1024 * 1024,
-    RPC_PARKED_MAX = 4096, /* calls in handlers, whole server */
+    RPC_PARKED_MAX = 4096,                        /* calls in handlers, whole server */
+    RPC_PEERS_MAX = 1024,                         /* connections */
+    RPC_PEER_PARKED_MAX = 1024,                   /* calls of one connection */
+    RPC_PEER_UNREAD_MAX_BYTES = 16 * 1024 * 1024, /* replies that one connection leaves unread */
+    RPC_SEND_TIMEOUT_MS = 5000,                   /* for a reply to be taken */
     RPC_REQUEST_ID_MAX = 64,
     RPC_DEADLINE_DEFAULT_MS = 30000,
     RPC_DEADLINE_MAX_MS = 3600000,
     RPC_OUTCOME_KEEP_MS = 300000, /* how long the outcome of a change is remembered */
     RPC_OUTCOME_MAX = 65536,      /* remembered outcomes; the oldest goes first */
+    RPC_OUTCOME_MAX_BYTES = 64 * 1024 * 1024,
+    RPC_SERVICES_MAX = 16,
 };
 
 struct rpc_server;

@@ -1,0 +1,27 @@
+/*
+ * Checks a packed message against its descriptor before it is unpacked.
+ *
+ * protobuf-c lets pass what no handler should ever see: strings that are not UTF-8, strings with a
+ * NUL (silently cut there), and numbers that no enum value has. A NUL can only be seen in the
+ * packed bytes, so those are walked. Wire format:
+ * https://protobuf.dev/programming-guides/encoding/. Unknown fields are let pass, for newer
+ * clients.
+ */
+#ifndef LIB_RPC_VALIDATE_H
+#define LIB_RPC_VALIDATE_H
+
+#include "base/error.h"
+
+#include <protobuf-c/protobuf-c.h>
+
+enum { VALIDATE_DEPTH_MAX = 16 };
+
+/* INVALID_ARGUMENT naming the field ("owner.name") as the object, or the message type if the bytes
+ * are not a message at all. What passes can be unpacked, as far as memory goes. */
+int validate_packed(const ProtobufCMessageDescriptor *descriptor, const void *data, size_t length,
+                    struct err *err);
+
+/* Strict: no overlong forms, no surrogates, at most U+10FFFF. */
+bool validate_utf8(const uint8_t *text, size_t length);
+
+#endif
