@@ -208,6 +208,9 @@ unsigned node_log_count(const struct node *node, const char *text);
  */
 struct watch *watch_start(const struct node *node);
 void watch_stop(struct watch *watch);
+/* Stops and continues the process, so that it reads nothing in between. */
+void watch_pause(struct watch *watch);
+void watch_resume(struct watch *watch);
 /* Reads what has come, waiting for at least one event, tick or resync; false at the deadline. */
 bool watch_fill(struct watch *watch, uint64_t deadline_ms);
 /* All that was read so far, but for ticks. */

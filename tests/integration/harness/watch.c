@@ -109,6 +109,16 @@ void watch_stop(struct watch *watch)
     free(watch);
 }
 
+void watch_pause(struct watch *watch)
+{
+    (void)kill(watch->pid, SIGSTOP);
+}
+
+void watch_resume(struct watch *watch)
+{
+    (void)kill(watch->pid, SIGCONT);
+}
+
 static void watch_keep(struct watch *watch, Storage__V1__Event *event)
 {
     if (strcmp(event->topic, "tick") == 0) {
