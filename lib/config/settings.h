@@ -21,6 +21,8 @@
 typedef char **settings_list;
 
 struct settings {
+    char *path; /* of the file that was read, or would be if it were there; never NULL */
+
     /* [storaged] */
     char *run_dir;     /* /run/storaged */
     char *mount_root;  /* /mnt/storaged */
