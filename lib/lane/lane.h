@@ -46,7 +46,7 @@ int lane_open(uv_loop_t *loop, const struct lane_options *options, struct lane *
 /* -ERR_RESOURCE_EXHAUSTED when `capacity` jobs are in it; the job is then still the caller's. */
 int lane_submit(struct lane *lane, struct lane_job *job);
 
-/* Milliseconds since the running batch began; 0 when idle. */
+/* Milliseconds since the running batch began, at least 1; 0 when idle. Takes no lock. */
 uint64_t lane_busy_ms(const struct lane *lane);
 const char *lane_name(const struct lane *lane);
 
