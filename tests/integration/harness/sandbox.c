@@ -190,6 +190,7 @@ struct group {
 };
 
 static struct {
+    const char *name;
     bool passed, skipped;
     unsigned problems, n_skipped;
 } running;
@@ -198,7 +199,7 @@ _Noreturn void harness_skip(const char *reason, ...)
 {
     va_list args;
     va_start(args, reason);
-    fputs("SKIP: ", stderr);
+    fprintf(stderr, "SKIP: %s: ", running.name);
     vfprintf(stderr, reason, args);
     fputs("\n", stderr);
     va_end(args);
@@ -221,6 +222,7 @@ void teardown_problem(const char *fmt, ...)
 static void case_run(void **state)
 {
     const struct harness_case *this = *state;
+    running.name = this->name;
     this->run();
     running.passed = true;
 }
