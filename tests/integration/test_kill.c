@@ -124,6 +124,22 @@ static bool reaped(struct node *node, void *data)
     return call_capacity(node->storage, SSD, &reply, NULL) == 0 && reply->capacity->releasing == 0;
 }
 
+/* On the disk there is what is listed, and the cache, and nothing half-built or half-dead. */
+static void nothing_leaked(const char *mount, size_t n_spaces)
+{
+    struct command list = {.argv = {"btrfs", "subvolume", "list", mount}};
+    struct command_result result = command_run(&list);
+    assert_int_equal(result.status, 0);
+    size_t lines = 0;
+    for (const char *at = result.out; (at = strchr(at, '\n')); at++)
+        lines++;
+    assert_int_equal(lines, n_spaces + 1);
+    autofree char *weak = path_format("%s/weak", mount);
+    struct command ls = {.argv = {"ls", "-A", weak}};
+    result = command_run(&ls);
+    assert_string_equal(result.out, "");
+}
+
 /* --- kill -9 --------------------------------------------------------------------------------- */
 
 static void poold_dies_under_busy_clients(void)
@@ -145,6 +161,8 @@ static void poold_dies_under_busy_clients(void)
     autoreply Storage__V1__SpaceListReply *list = NULL;
     assert_ok(call_spaces(node->storage, &list, &err), &err);
     assert_int_equal(booked(node), before + list->n_spaces * MiB);
+    autofree char *mount = path_format("%s/%s", node->mount_root, list->spaces[0]->pool);
+    nothing_leaked(mount, list->n_spaces);
     assert_ok(node_shutdown(node, &err), &err);
     node_start(node);
     node_wait_cache(node, true);

@@ -1,0 +1,627 @@
+/*
+ * storaged itself, with scripted workers: it restarts what dies, ends what hangs, leaves with its
+ * workers, and lets nobody at its control socket hold it up. Needs root.
+ */
+#include "supervised.h"
+
+#include "base/cleanup.h"
+#include "base/clock.h"
+
+#include <dirent.h>
+#include <fcntl.h>
+#include <grp.h>
+#include <setjmp.h>
+#include <signal.h>
+#include <stdarg.h>
+#include <stdint.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/socket.h>
+#include <sys/wait.h>
+
+#include <cmocka.h>
+
+#define LIST     STORAGE__V1__CONTROL_REQUEST__VERB_LIST
+#define RESTART  STORAGE__V1__CONTROL_REQUEST__VERB_RESTART
+#define RESET    STORAGE__V1__CONTROL_REQUEST__VERB_RESET
+#define SHUTDOWN STORAGE__V1__CONTROL_REQUEST__VERB_SHUTDOWN
+
+#define STATE_READY   STORAGE__V1__WORKER_STATE__WORKER_STATE_READY
+#define STATE_CONFIG  STORAGE__V1__WORKER_STATE__WORKER_STATE_CONFIG
+#define STATE_FAILING STORAGE__V1__WORKER_STATE__WORKER_STATE_FAILING
+
+enum {
+    NOBODY = 65534,
+    LEAKED_FD = 77,
+    SLEEP_MS = 1500,      /* much more than the 500 ms of five beats */
+    HANG_WINDOW_MS = 700, /* a little more than them */
+};
+
+static struct supervised node;
+
+static int create(void **state)
+{
+    (void)state;
+    supervised_create(&node);
+    return 0;
+}
+
+static int destroy(void **state)
+{
+    (void)state;
+    supervised_destroy(&node);
+    return 0;
+}
+
+static void start(const char *workers)
+{
+    supervised_start(&node, workers, NULL);
+}
+
+/* SIGTERM, and all must be well: exit 0 is also the word of ASan and LeakSanitizer. */
+static void stop_cleanly(void)
+{
+    assert_int_equal(kill(node.pid, SIGTERM), 0);
+    assert_int_equal(supervised_wait_exit(&node), 0);
+}
+
+static pid_t restart_after(pid_t pid, int signal_number)
+{
+    assert_int_equal(kill(pid, signal_number), 0);
+    pid_t next = supervised_wait_ready(&node, "ready");
+    assert_int_not_equal(next, pid);
+    return next;
+}
+
+/* Lists until the worker's incarnation is older than healthy_ms. */
+static void wait_healthy(const char *worker)
+{
+    uint64_t age_us = 0;
+    while (age_us < 5000) {
+        Storage__V1__ControlReply *reply = supervised_list(&node);
+        age_us = clock_realtime_us() - supervised_find(reply, worker)->since_us;
+        supervised_free(reply);
+    }
+}
+
+/* ---- restarts ---- */
+
+static void a_killed_worker_is_back_at_once(void **state)
+{
+    (void)state;
+    start("ready");
+    pid_t pid = supervised_wait_ready(&node, "ready");
+    wait_healthy("ready");
+    pid = restart_after(pid, SIGKILL);
+    wait_healthy("ready");
+    pid = restart_after(pid, SIGUSR2);
+    wait_healthy("ready");
+
+    Storage__V1__ControlReply *reply = supervised_list(&node);
+    const Storage__V1__Worker *worker = supervised_find(reply, "ready");
+    assert_int_equal(worker->state, STATE_READY);
+    assert_int_equal(worker->restarts, 2);
+    assert_int_equal(worker->pid, pid);
+    assert_string_equal(worker->exit_reason, "exit 4");
+    assert_string_equal(worker->status, "ok");
+    assert_int_equal(reply->list->supervisor_pid, node.pid);
+    supervised_free(reply);
+    assert_false(supervised_has_logged(&node, "worker failed"));
+    assert_true(supervised_has_logged(&node, "reason=\"signal 9 (Killed)\""));
+    stop_cleanly();
+}
+
+static void epochs_grow(void **state)
+{
+    uint64_t last = 0;
+    (void)state;
+    start("ready exits");
+    for (int i = 0; i < 4; i++) {
+        const char *line = supervised_wait_log(&node, "msg=\"worker started\"", NULL);
+        uint64_t epoch = strtoull(strstr(line, " epoch=") + strlen(" epoch="), NULL, 10);
+        assert_true(epoch > last);
+        last = epoch;
+    }
+    stop_cleanly();
+}
+
+static void wait_failure(const char *msg, int failures, int wait_ms)
+{
+    const char *line = supervised_wait_log(&node, msg, "worker=exits");
+    assert_int_equal(supervised_number(line, "failures="), failures);
+    assert_in_range(supervised_number(line, "next_start_ms="), wait_ms * 3 / 4 - 2,
+                    wait_ms * 5 / 4);
+}
+
+static void a_failing_worker_backs_off_until_it_is_reset(void **state)
+{
+    (void)state;
+    start("exits");
+    wait_failure("msg=\"worker failed\"", 1, 40);
+    wait_failure("msg=\"worker failed\"", 2, 80);
+    wait_failure("msg=\"worker keeps failing\"", 3, 160);
+    wait_failure("msg=\"worker keeps failing\"", 4, 160);
+    assert_int_equal(supervised_verb(&node, RESET, "exits"), STORAGE__V1__CODE__OK);
+    wait_failure("msg=\"worker failed\"", 1, 40);
+    stop_cleanly();
+}
+
+static void the_last_words_are_kept(void **state)
+{
+    bool found = false;
+    (void)state;
+    supervised_start(&node, "exits",
+                     (const char *const[]){"--set", "supervisor.backoff_min_ms=30000", "--set",
+                                           "supervisor.backoff_max_ms=30000", NULL});
+    (void)supervised_wait_log(&node, "msg=\"worker keeps failing\"", NULL);
+    Storage__V1__ControlReply *reply = supervised_list(&node);
+    const Storage__V1__Worker *worker = supervised_find(reply, "exits");
+    assert_int_equal(worker->state, STATE_FAILING);
+    assert_int_equal(worker->pid, 0);
+    assert_in_range(worker->next_start_ms, 1, 37500);
+    assert_string_equal(worker->exit_reason, "exit 1");
+    for (size_t i = 0; i < worker->n_last_log; i++)
+        found = found || strstr(worker->last_log[i], "the baker is ill");
+    assert_true(found);
+    supervised_free(reply);
+    stop_cleanly();
+}
+
+static void a_config_error_waits_for_the_config(void **state)
+{
+    (void)state;
+    start("ready");
+    (void)supervised_wait_ready(&node, "ready");
+    supervised_write_config(&node, "[nonsense]\nkey = value\n");
+    assert_int_equal(supervised_verb(&node, RESTART, "ready"), STORAGE__V1__CODE__OK);
+    (void)supervised_wait_log(&node, "waits for its config to change", "worker=ready");
+    Storage__V1__ControlReply *reply = supervised_list(&node);
+    assert_int_equal(supervised_find(reply, "ready")->state, STATE_CONFIG);
+    assert_string_equal(supervised_find(reply, "ready")->exit_reason, "exit 78");
+    supervised_free(reply);
+    /* told to look again, it finds the same */
+    assert_int_equal(kill(node.pid, SIGHUP), 0);
+    (void)supervised_wait_log(&node, "waits for its config to change", "worker=ready");
+    /* the file is mended: that is enough */
+    supervised_write_config(&node, "");
+    (void)supervised_wait_ready(&node, "ready");
+    stop_cleanly();
+}
+
+static void a_missing_program_is_a_failure_like_any(void **state)
+{
+    (void)state;
+    start("nobody");
+    (void)supervised_wait_log(&node, "msg=\"worker failed\"", "cannot execute");
+    stop_cleanly();
+}
+
+/* ---- hangs ---- */
+
+static void a_hung_worker_is_aborted_and_replaced(void **state)
+{
+    (void)state;
+    start("ready");
+    pid_t pid = supervised_wait_ready(&node, "ready");
+    (void)restart_after(pid, SIGUSR1);
+    Storage__V1__ControlReply *reply = supervised_list(&node);
+    assert_string_equal(supervised_find(reply, "ready")->exit_reason,
+                        "hung: no beat for 500 ms, ended by signal 6 (Aborted)");
+    supervised_free(reply);
+    stop_cleanly();
+}
+
+static void a_mute_worker_is_ended(void **state)
+{
+    (void)state;
+    supervised_start(&node, "mute",
+                     (const char *const[]){"--set", "supervisor.ready_ms=300", NULL});
+    (void)supervised_wait_log(&node, "msg=\"worker hung\"", "not READY after 300 ms");
+    (void)supervised_wait_log(&node, "msg=\"worker failed\"", "failures=1");
+    stop_cleanly();
+}
+
+static pid_t read_helper(void)
+{
+    Storage__V1__ControlReply *reply = supervised_list(&node);
+    pid_t pid = (pid_t)strtol(supervised_find(reply, "clings")->status, NULL, 10);
+    supervised_free(reply);
+    assert_true(pid > 0);
+    return pid;
+}
+
+/* A process that shares the descriptor table stands for a thread that the kernel does not let go.
+ */
+static void a_dying_worker_lets_go_of_its_descriptors(void **state)
+{
+    (void)state;
+    start("clings");
+    pid_t pid = supervised_wait_ready(&node, "clings");
+    pid_t helper = read_helper();
+    assert_int_equal(kill(pid, SIGUSR1), 0);
+    (void)supervised_wait_log(&node, "msg=\"worker hung\"", NULL);
+    (void)supervised_wait_ready(&node, "clings"); /* it has the lock and the sockets */
+    assert_int_equal(kill(helper, 0), 0);
+    assert_int_equal(kill(helper, SIGKILL), 0);
+
+    helper = read_helper();
+    stop_cleanly();
+    assert_int_equal(kill(helper, SIGKILL), 0);
+}
+
+static void a_lock_that_is_never_let_go_names_its_holder(void **state)
+{
+    char expected[64];
+    (void)state;
+    start("clings");
+    pid_t pid = supervised_wait_ready(&node, "clings");
+    pid_t helper = read_helper();
+    assert_int_equal(kill(pid, SIGKILL), 0); /* nothing is closed */
+    (void)snprintf(expected, sizeof expected, "pid %d holds the lock", (int)pid);
+    (void)supervised_wait_log(&node, "msg=\"cannot start\"", expected);
+    assert_int_equal(kill(helper, SIGKILL), 0);
+    (void)supervised_wait_ready(&node, "clings");
+    helper = read_helper();
+    stop_cleanly();
+    assert_int_equal(kill(helper, SIGKILL), 0);
+}
+
+static void a_sleep_of_the_supervisor_harms_nobody(void **state)
+{
+    (void)state;
+    start("ready");
+    autoclose int pidfd = supervised_pidfd(supervised_wait_ready(&node, "ready"));
+    assert_int_equal(kill(node.pid, SIGSTOP), 0);
+    assert_true(supervised_outlives(pidfd, SLEEP_MS));
+    assert_int_equal(kill(node.pid, SIGCONT), 0);
+    assert_true(supervised_outlives(pidfd, HANG_WINDOW_MS));
+    assert_false(supervised_has_logged(&node, "worker hung"));
+    stop_cleanly();
+}
+
+/* ---- the end ---- */
+
+static void workers_die_with_the_supervisor(void **state)
+{
+    (void)state;
+    start("ready busy");
+    autoclose int first = supervised_pidfd(supervised_wait_ready(&node, "ready"));
+    autoclose int second = supervised_pidfd(supervised_wait_ready(&node, "busy"));
+    assert_int_equal(kill(node.pid, SIGKILL), 0);
+    supervised_wait_gone(first);
+    supervised_wait_gone(second);
+    assert_int_equal(supervised_wait_exit(&node), 128 + SIGKILL);
+    /* the next one finds stale sockets and free locks */
+    start("ready busy");
+    (void)supervised_wait_ready(&node, "busy");
+    stop_cleanly();
+}
+
+static void workers_ignore_what_zinit_signals(void **state)
+{
+    (void)state;
+    start("ready");
+    pid_t pid = supervised_wait_ready(&node, "ready");
+    autoclose int pidfd = supervised_pidfd(pid);
+    assert_int_equal(kill(pid, SIGTERM), 0);
+    assert_int_equal(kill(pid, SIGINT), 0);
+    assert_int_equal(kill(pid, SIGHUP), 0);
+    assert_true(supervised_outlives(pidfd, HANG_WINDOW_MS)); /* they are ignored */
+    assert_int_equal(getsid(pid), pid);                      /* a session of its own */
+    stop_cleanly();
+    supervised_wait_gone(pidfd);
+}
+
+static void a_second_instance_names_the_first(void **state)
+{
+    (void)state;
+    char expected[64];
+    start("ready");
+    (void)supervised_wait_ready(&node, "ready");
+    pid_t first = node.pid;
+    int first_stderr = node.stderr_fd;
+    node.stderr_fd = -1;
+
+    start("ready");
+    (void)snprintf(expected, sizeof expected, "pid %d holds the lock", (int)first);
+    (void)supervised_wait_log(&node, "msg=\"cannot start\"", expected);
+    assert_int_equal(supervised_wait_exit(&node), 1);
+
+    (void)close(node.stderr_fd);
+    node.stderr_fd = first_stderr;
+    node.pid = first;
+    stop_cleanly();
+}
+
+static void sigterm_stops_in_reverse_order(void **state)
+{
+    char path[128];
+    (void)state;
+    start("ready busy");
+    (void)supervised_wait_ready(&node, "ready");
+    (void)supervised_wait_log(&node, "msg=\"storaged runs\"", NULL);
+    stop_cleanly();
+    (void)supervised_wait_log(&node, "msg=\"worker ended\" worker=busy", "exit 0");
+    (void)supervised_wait_log(&node, "msg=\"worker ended\" worker=ready", "exit 0");
+    (void)supervised_wait_log(&node, "msg=\"storaged ends\"", NULL);
+    (void)snprintf(path, sizeof path, "%s/control.sock", node.run_dir);
+    assert_int_equal(access(path, F_OK), -1);
+}
+
+static void a_stubborn_worker_is_stopped_by_force(void **state)
+{
+    (void)state;
+    supervised_start(&node, "stubborn",
+                     (const char *const[]){"--set", "supervisor.stop_ms=300", NULL});
+    (void)supervised_wait_ready(&node, "stubborn");
+    stop_cleanly();
+    (void)supervised_wait_log(&node, "msg=\"worker hung\"", "did not stop within 300 ms");
+}
+
+static void shutdown_tells_what_is_left_busy(void **state)
+{
+    (void)state;
+    start("ready busy");
+    (void)supervised_wait_ready(&node, "ready");
+    autoclose int fd = supervised_connect(&node);
+    Storage__V1__ShutdownRequest shutdown_request = STORAGE__V1__SHUTDOWN_REQUEST__INIT;
+    Storage__V1__ControlRequest request = STORAGE__V1__CONTROL_REQUEST__INIT;
+    request.version = 1;
+    request.verb_case = SHUTDOWN;
+    request.shutdown = &shutdown_request;
+    Storage__V1__ControlReply *reply = supervised_ask_at(fd, &request);
+    assert_non_null(reply);
+    assert_int_equal(reply->status->code, STORAGE__V1__CODE__FAILED_PRECONDITION);
+    assert_int_equal(reply->status->details->n_blockers, 1);
+    assert_string_equal(reply->status->details->blockers[0], "busy: /mnt/x is held by pid 1");
+    assert_int_equal(supervised_find(reply, "ready")->state,
+                     STORAGE__V1__WORKER_STATE__WORKER_STATE_STOPPED);
+    supervised_free(reply);
+    assert_int_equal(supervised_wait_exit(&node), 0);
+}
+
+static void shutdown_with_nothing_left_is_ok(void **state)
+{
+    (void)state;
+    start("ready");
+    (void)supervised_wait_ready(&node, "ready");
+    assert_int_equal(supervised_verb(&node, SHUTDOWN, NULL), STORAGE__V1__CODE__OK);
+    assert_int_equal(supervised_wait_exit(&node), 0);
+}
+
+static void a_broken_stderr_is_survived(void **state)
+{
+    (void)state;
+    start("ready");
+    autoclose int pidfd = supervised_pidfd(supervised_wait_ready(&node, "ready"));
+    (void)close(node.stderr_fd);
+    node.stderr_fd = -1;
+    assert_int_equal(supervised_verb(&node, RESTART, "ready"), STORAGE__V1__CODE__OK);
+    supervised_wait_gone(pidfd);
+    Storage__V1__ControlReply *reply = supervised_list(&node);
+    assert_int_equal(supervised_find(reply, "ready")->restarts, 1);
+    supervised_free(reply);
+    stop_cleanly();
+}
+
+/* ---- the control socket ---- */
+
+static void expect_refusal(int fd, const void *packet, size_t length)
+{
+    assert_int_equal(send(fd, packet, length, MSG_NOSIGNAL), length);
+    Storage__V1__ControlReply *reply = supervised_receive(fd);
+    assert_non_null(reply);
+    assert_int_equal(reply->status->code, STORAGE__V1__CODE__INVALID_ARGUMENT);
+    supervised_free(reply);
+}
+
+static void garbage_is_refused(void **state)
+{
+    static uint8_t large[100 * 1024];
+    static const uint8_t no_verb[] = {0x08, 0x01}, no_version[] = {0x12, 0x00},
+                         next_version[] = {0x08, 0x02, 0x12, 0x00};
+    (void)state;
+    start("ready");
+    (void)supervised_wait_ready(&node, "ready");
+    autoclose int fd = supervised_connect(&node);
+    memset(large, 0xff, sizeof large);
+    expect_refusal(fd, "\xff\xff\xff\xff", 4);
+    expect_refusal(fd, large, sizeof large);
+    expect_refusal(fd, no_verb, sizeof no_verb);
+    expect_refusal(fd, no_version, sizeof no_version);
+    expect_refusal(fd, next_version, sizeof next_version);
+    assert_int_equal(supervised_verb(&node, RESTART, "nobody"), STORAGE__V1__CODE__NOT_FOUND);
+    assert_int_equal(send(fd, "", 0, MSG_NOSIGNAL), 0);
+    assert_null(supervised_receive(fd));
+    stop_cleanly();
+}
+
+static void a_client_that_never_reads_holds_nobody_up(void **state)
+{
+    static const uint8_t list[] = {0x08, 0x01, 0x12, 0x00};
+    (void)state;
+    start("ready exits");
+    (void)supervised_wait_ready(&node, "ready");
+    autoclose int deaf = supervised_connect(&node);
+    int sent = 0;
+    while (sent < 100000 && send(deaf, list, sizeof list, MSG_NOSIGNAL | MSG_DONTWAIT) > 0)
+        sent++;
+    supervised_free(supervised_list(&node));
+    stop_cleanly();
+}
+
+static void idle_clients_make_room(void **state)
+{
+    int idle[100];
+    (void)state;
+    start("ready");
+    (void)supervised_wait_ready(&node, "ready");
+    for (size_t i = 0; i < array_length(idle); i++)
+        idle[i] = supervised_connect(&node);
+    supervised_free(supervised_list(&node));
+    for (size_t i = 0; i < array_length(idle); i++)
+        (void)close(idle[i]);
+    stop_cleanly();
+}
+
+/* What a process of another uid gets: the code of a list, and that of a restart. */
+static int ask_as_nobody(void)
+{
+    if (setgroups(0, NULL) < 0 || setgid(NOBODY) < 0 || setuid(NOBODY) < 0)
+        return 100;
+    Storage__V1__ControlReply *reply = supervised_list(&node);
+    supervised_free(reply);
+    return (int)supervised_verb(&node, RESTART, "ready");
+}
+
+static int in_child(int (*work)(void))
+{
+    int status;
+    pid_t pid = fork();
+    assert_true(pid >= 0);
+    if (pid == 0)
+        _exit(work());
+    assert_int_equal(waitpid(pid, &status, 0), pid);
+    assert_true(WIFEXITED(status));
+    return WEXITSTATUS(status);
+}
+
+static void the_group_may_look_but_not_change(void **state)
+{
+    (void)state;
+    start("ready");
+    (void)supervised_wait_ready(&node, "ready");
+    assert_int_equal(in_child(ask_as_nobody), STORAGE__V1__CODE__PERMISSION_DENIED);
+    stop_cleanly();
+}
+
+static void a_configured_uid_may_change(void **state)
+{
+    (void)state;
+    supervised_start(&node, "ready", (const char *const[]){"--set", "storaged.admins=65534", NULL});
+    (void)supervised_wait_ready(&node, "ready");
+    assert_int_equal(in_child(ask_as_nobody), STORAGE__V1__CODE__OK);
+    (void)supervised_wait_ready(&node, "ready");
+    stop_cleanly();
+}
+
+/* ---- what the processes are ---- */
+
+static int count_entries(pid_t pid, const char *what, bool (*check)(pid_t pid, const char *name))
+{
+    char path[64];
+    int n = 0;
+    (void)snprintf(path, sizeof path, "/proc/%d/%s", (int)pid, what);
+    autodir DIR *entries = opendir(path);
+    assert_non_null(entries);
+    for (struct dirent *entry; (entry = readdir(entries));) {
+        if (*entry->d_name == '.')
+            continue;
+        n++;
+        if (check && !check(pid, entry->d_name))
+            fail_msg("%s/%s is not as it should be", path, entry->d_name);
+    }
+    return n;
+}
+
+/* CAP_CHOWN and CAP_FOWNER, as testworker keeps them. */
+static bool task_is_confined(pid_t pid, const char *name)
+{
+    static const char *const expected[] = {"CapInh:\t0000000000000000", "CapPrm:\t0000000000000009",
+                                           "CapEff:\t0000000000000009", "CapBnd:\t0000000000000009",
+                                           "CapAmb:\t0000000000000000", "NoNewPrivs:\t1"};
+    char path[96], text[8192];
+    (void)snprintf(path, sizeof path, "/proc/%d/task/%.16s/status", (int)pid, name);
+    autoclose int fd = open(path, O_RDONLY | O_CLOEXEC);
+    ssize_t length = read(fd, text, sizeof text - 1);
+    text[length > 0 ? length : 0] = '\0';
+    for (size_t i = 0; i < array_length(expected); i++)
+        if (!strstr(text, expected[i]))
+            return false;
+    return true;
+}
+
+static bool fd_is_not_leaked(pid_t pid, const char *name)
+{
+    (void)pid;
+    return strtol(name, NULL, 10) != LEAKED_FD;
+}
+
+static void processes_are_as_promised(void **state)
+{
+    (void)state;
+    assert_int_equal(dup2(STDERR_FILENO, LEAKED_FD), LEAKED_FD);
+    start("ready");
+    (void)close(LEAKED_FD);
+    pid_t worker = supervised_wait_ready(&node, "ready");
+    assert_int_equal(count_entries(node.pid, "task", NULL), 1);
+    assert_true(count_entries(worker, "task", task_is_confined) > 1);
+    (void)count_entries(worker, "fd", fd_is_not_leaked);
+    stop_cleanly();
+}
+
+static void a_worker_does_not_run_by_itself(void **state)
+{
+    char path[128], text[1024];
+    int ends[2], status;
+    (void)state;
+    (void)snprintf(path, sizeof path, "%s/libexec/ready", node.dir);
+    assert_int_equal(pipe2(ends, O_CLOEXEC), 0);
+    pid_t pid = fork();
+    assert_true(pid >= 0);
+    if (pid == 0) {
+        (void)dup2(ends[1], STDERR_FILENO);
+        (void)execl(path, path, (char *)NULL);
+        _exit(127);
+    }
+    (void)close(ends[1]);
+    assert_int_equal(waitpid(pid, &status, 0), pid);
+    assert_int_equal(WEXITSTATUS(status), 1);
+    ssize_t length = read(ends[0], text, sizeof text - 1);
+    (void)close(ends[0]);
+    assert_true(length > 0);
+    text[length] = '\0';
+    assert_non_null(strstr(text, "a worker does not run by itself"));
+}
+
+#define supervised_test(test) cmocka_unit_test_setup_teardown(test, create, destroy)
+
+int main(int argc, char **argv)
+{
+    const struct CMUnitTest tests[] = {
+        supervised_test(a_killed_worker_is_back_at_once),
+        supervised_test(epochs_grow),
+        supervised_test(a_failing_worker_backs_off_until_it_is_reset),
+        supervised_test(the_last_words_are_kept),
+        supervised_test(a_config_error_waits_for_the_config),
+        supervised_test(a_missing_program_is_a_failure_like_any),
+        supervised_test(a_hung_worker_is_aborted_and_replaced),
+        supervised_test(a_mute_worker_is_ended),
+        supervised_test(a_dying_worker_lets_go_of_its_descriptors),
+        supervised_test(a_lock_that_is_never_let_go_names_its_holder),
+        supervised_test(a_sleep_of_the_supervisor_harms_nobody),
+        supervised_test(workers_die_with_the_supervisor),
+        supervised_test(workers_ignore_what_zinit_signals),
+        supervised_test(a_second_instance_names_the_first),
+        supervised_test(sigterm_stops_in_reverse_order),
+        supervised_test(a_stubborn_worker_is_stopped_by_force),
+        supervised_test(shutdown_tells_what_is_left_busy),
+        supervised_test(shutdown_with_nothing_left_is_ok),
+        supervised_test(a_broken_stderr_is_survived),
+        supervised_test(garbage_is_refused),
+        supervised_test(a_client_that_never_reads_holds_nobody_up),
+        supervised_test(idle_clients_make_room),
+        supervised_test(the_group_may_look_but_not_change),
+        supervised_test(a_configured_uid_may_change),
+        supervised_test(processes_are_as_promised),
+        supervised_test(a_worker_does_not_run_by_itself),
+    };
+    if (geteuid() != 0) {
+        (void)fprintf(stderr, "skipped: storaged runs as root only\n");
+        return 77;
+    }
+    if (argc > 1)
+        cmocka_set_test_filter(argv[1]);
+    return cmocka_run_group_tests_name("supervisor", tests, NULL, NULL);
+}
