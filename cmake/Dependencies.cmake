@@ -23,8 +23,8 @@ if(STORAGED_TESTS)
   storaged_dependency(CMOCKA cmocka libcmocka-dev)
 endif()
 
-# nng has no .pc file in Debian 12.
-find_library(NNG_LIBRARY nng)
+# nng has no .pc file in Debian 12; lib/nng makes its target.
+find_library(NNG_LIBRARY libnng.a)
 find_path(NNG_INCLUDE nng/nng.h)
 if(NOT NNG_LIBRARY OR NOT NNG_INCLUDE)
   string(APPEND STORAGED_MISSING "\n  nng (Debian package libnng-dev)")
@@ -37,7 +37,3 @@ endif()
 if(STORAGED_MISSING)
   message(FATAL_ERROR "storaged needs what is missing here:${STORAGED_MISSING}\nscripts/deps installs all of it.")
 endif()
-
-add_library(nng INTERFACE)
-target_include_directories(nng SYSTEM INTERFACE ${NNG_INCLUDE})
-target_link_libraries(nng INTERFACE ${NNG_LIBRARY})
