@@ -24,9 +24,9 @@ if(STORAGED_TESTS)
 endif()
 
 # nng has no .pc file in Debian 12; lib/nng makes its target.
-find_library(NNG_LIBRARY libnng.a)
+find_library(NNG_ARCHIVE libnng.a)
 find_path(NNG_INCLUDE nng/nng.h)
-if(NOT NNG_LIBRARY OR NOT NNG_INCLUDE)
+if(NOT NNG_ARCHIVE OR NOT NNG_INCLUDE)
   string(APPEND STORAGED_MISSING "\n  nng (Debian package libnng-dev)")
 endif()
 find_program(PROTOC_C protoc-c)
