@@ -183,6 +183,12 @@ pid_t supervised_wait_ready(struct supervised *node, const char *worker)
                                     " pid=");
 }
 
+void supervised_wait_all_ready(struct supervised *node, int n)
+{
+    while (n-- > 0)
+        (void)supervised_wait_log(node, "msg=\"worker ready\"", NULL);
+}
+
 /* ---- processes ---- */
 
 int supervised_pidfd(pid_t pid)
@@ -220,7 +226,9 @@ int supervised_connect(const struct supervised *node)
 {
     const struct timeval patience = {.tv_sec = SUPERVISED_WAIT_MS / 1000};
     struct sockaddr_un address = {.sun_family = AF_UNIX};
-    (void)snprintf(address.sun_path, sizeof address.sun_path, "%s/control.sock", node->run_dir);
+    int length =
+        snprintf(address.sun_path, sizeof address.sun_path, "%.80s/control.sock", node->run_dir);
+    assert_true(length > 0);
     int fd = socket(AF_UNIX, SOCK_SEQPACKET | SOCK_CLOEXEC, 0);
     assert_true(fd >= 0);
     assert_int_equal(setsockopt(fd, SOL_SOCKET, SO_RCVTIMEO, &patience, sizeof patience), 0);

@@ -45,6 +45,9 @@ long supervised_number(const char *line, const char *key);
 /* Waits for "worker ready" of the named one; its pid. */
 pid_t supervised_wait_ready(struct supervised *node, const char *worker);
 
+/* Waits until that many workers, of a storaged that was just started, are READY, in any order. */
+void supervised_wait_all_ready(struct supervised *node, int n);
+
 /* The exit code of storaged, or 128 + signal. */
 int supervised_wait_exit(struct supervised *node);
 /* Waits until a process is gone. */

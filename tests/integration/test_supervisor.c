@@ -9,7 +9,6 @@
 
 #include <dirent.h>
 #include <fcntl.h>
-#include <grp.h>
 #include <setjmp.h>
 #include <signal.h>
 #include <stdarg.h>
@@ -286,15 +285,18 @@ static void workers_die_with_the_supervisor(void **state)
 {
     (void)state;
     start("ready busy");
-    autoclose int first = supervised_pidfd(supervised_wait_ready(&node, "ready"));
-    autoclose int second = supervised_pidfd(supervised_wait_ready(&node, "busy"));
+    supervised_wait_all_ready(&node, 2);
+    Storage__V1__ControlReply *reply = supervised_list(&node);
+    autoclose int first = supervised_pidfd(supervised_find(reply, "ready")->pid);
+    autoclose int second = supervised_pidfd(supervised_find(reply, "busy")->pid);
+    supervised_free(reply);
     assert_int_equal(kill(node.pid, SIGKILL), 0);
     supervised_wait_gone(first);
     supervised_wait_gone(second);
     assert_int_equal(supervised_wait_exit(&node), 128 + SIGKILL);
     /* the next one finds stale sockets and free locks */
     start("ready busy");
-    (void)supervised_wait_ready(&node, "busy");
+    supervised_wait_all_ready(&node, 2);
     stop_cleanly();
 }
 
@@ -339,8 +341,7 @@ static void sigterm_stops_in_reverse_order(void **state)
     char path[128];
     (void)state;
     start("ready busy");
-    (void)supervised_wait_ready(&node, "ready");
-    (void)supervised_wait_log(&node, "msg=\"storaged runs\"", NULL);
+    supervised_wait_all_ready(&node, 2);
     stop_cleanly();
     (void)supervised_wait_log(&node, "msg=\"worker ended\" worker=busy", "exit 0");
     (void)supervised_wait_log(&node, "msg=\"worker ended\" worker=ready", "exit 0");
@@ -363,7 +364,7 @@ static void shutdown_tells_what_is_left_busy(void **state)
 {
     (void)state;
     start("ready busy");
-    (void)supervised_wait_ready(&node, "ready");
+    supervised_wait_all_ready(&node, 2);
     autoclose int fd = supervised_connect(&node);
     Storage__V1__ShutdownRequest shutdown_request = STORAGE__V1__SHUTDOWN_REQUEST__INIT;
     Storage__V1__ControlRequest request = STORAGE__V1__CONTROL_REQUEST__INIT;
@@ -402,107 +403,6 @@ static void a_broken_stderr_is_survived(void **state)
     Storage__V1__ControlReply *reply = supervised_list(&node);
     assert_int_equal(supervised_find(reply, "ready")->restarts, 1);
     supervised_free(reply);
-    stop_cleanly();
-}
-
-/* ---- the control socket ---- */
-
-static void expect_refusal(int fd, const void *packet, size_t length)
-{
-    assert_int_equal(send(fd, packet, length, MSG_NOSIGNAL), length);
-    Storage__V1__ControlReply *reply = supervised_receive(fd);
-    assert_non_null(reply);
-    assert_int_equal(reply->status->code, STORAGE__V1__CODE__INVALID_ARGUMENT);
-    supervised_free(reply);
-}
-
-static void garbage_is_refused(void **state)
-{
-    static uint8_t large[100 * 1024];
-    static const uint8_t no_verb[] = {0x08, 0x01}, no_version[] = {0x12, 0x00},
-                         next_version[] = {0x08, 0x02, 0x12, 0x00};
-    (void)state;
-    start("ready");
-    (void)supervised_wait_ready(&node, "ready");
-    autoclose int fd = supervised_connect(&node);
-    memset(large, 0xff, sizeof large);
-    expect_refusal(fd, "\xff\xff\xff\xff", 4);
-    expect_refusal(fd, large, sizeof large);
-    expect_refusal(fd, no_verb, sizeof no_verb);
-    expect_refusal(fd, no_version, sizeof no_version);
-    expect_refusal(fd, next_version, sizeof next_version);
-    assert_int_equal(supervised_verb(&node, RESTART, "nobody"), STORAGE__V1__CODE__NOT_FOUND);
-    assert_int_equal(send(fd, "", 0, MSG_NOSIGNAL), 0);
-    assert_null(supervised_receive(fd));
-    stop_cleanly();
-}
-
-static void a_client_that_never_reads_holds_nobody_up(void **state)
-{
-    static const uint8_t list[] = {0x08, 0x01, 0x12, 0x00};
-    (void)state;
-    start("ready exits");
-    (void)supervised_wait_ready(&node, "ready");
-    autoclose int deaf = supervised_connect(&node);
-    int sent = 0;
-    while (sent < 100000 && send(deaf, list, sizeof list, MSG_NOSIGNAL | MSG_DONTWAIT) > 0)
-        sent++;
-    supervised_free(supervised_list(&node));
-    stop_cleanly();
-}
-
-static void idle_clients_make_room(void **state)
-{
-    int idle[100];
-    (void)state;
-    start("ready");
-    (void)supervised_wait_ready(&node, "ready");
-    for (size_t i = 0; i < array_length(idle); i++)
-        idle[i] = supervised_connect(&node);
-    supervised_free(supervised_list(&node));
-    for (size_t i = 0; i < array_length(idle); i++)
-        (void)close(idle[i]);
-    stop_cleanly();
-}
-
-/* What a process of another uid gets: the code of a list, and that of a restart. */
-static int ask_as_nobody(void)
-{
-    if (setgroups(0, NULL) < 0 || setgid(NOBODY) < 0 || setuid(NOBODY) < 0)
-        return 100;
-    Storage__V1__ControlReply *reply = supervised_list(&node);
-    supervised_free(reply);
-    return (int)supervised_verb(&node, RESTART, "ready");
-}
-
-static int in_child(int (*work)(void))
-{
-    int status;
-    pid_t pid = fork();
-    assert_true(pid >= 0);
-    if (pid == 0)
-        _exit(work());
-    assert_int_equal(waitpid(pid, &status, 0), pid);
-    assert_true(WIFEXITED(status));
-    return WEXITSTATUS(status);
-}
-
-static void the_group_may_look_but_not_change(void **state)
-{
-    (void)state;
-    start("ready");
-    (void)supervised_wait_ready(&node, "ready");
-    assert_int_equal(in_child(ask_as_nobody), STORAGE__V1__CODE__PERMISSION_DENIED);
-    stop_cleanly();
-}
-
-static void a_configured_uid_may_change(void **state)
-{
-    (void)state;
-    supervised_start(&node, "ready", (const char *const[]){"--set", "storaged.admins=65534", NULL});
-    (void)supervised_wait_ready(&node, "ready");
-    assert_int_equal(in_child(ask_as_nobody), STORAGE__V1__CODE__OK);
-    (void)supervised_wait_ready(&node, "ready");
     stop_cleanly();
 }
 
@@ -609,11 +509,6 @@ int main(int argc, char **argv)
         supervised_test(shutdown_tells_what_is_left_busy),
         supervised_test(shutdown_with_nothing_left_is_ok),
         supervised_test(a_broken_stderr_is_survived),
-        supervised_test(garbage_is_refused),
-        supervised_test(a_client_that_never_reads_holds_nobody_up),
-        supervised_test(idle_clients_make_room),
-        supervised_test(the_group_may_look_but_not_change),
-        supervised_test(a_configured_uid_may_change),
         supervised_test(processes_are_as_promised),
         supervised_test(a_worker_does_not_run_by_itself),
     };
