@@ -111,9 +111,8 @@ void rpc_call_refuse(struct rpc_call *call, enum err_code code, const char *obje
     rpc_call_fail(call, &err);
 }
 
-void call_closure(const ProtobufCMessage *output, void *closure_data)
+void rpc_call_reply(struct rpc_call *call, const ProtobufCMessage *output)
 {
-    struct rpc_call *call = closure_data;
     if (!output || output->descriptor != call->method->output) {
         rpc_call_refuse(call, ERR_INTERNAL, call->method->name, "%s gave no answer",
                         call->method->name);
@@ -125,6 +124,11 @@ void call_closure(const ProtobufCMessage *output, void *closure_data)
         rpc_call_fail(call, &err);
     else
         call_end(call, msg, true);
+}
+
+void call_closure(const ProtobufCMessage *output, void *closure_data)
+{
+    rpc_call_reply(closure_data, output);
 }
 
 uint64_t rpc_call_deadline_ms(const struct rpc_call *call)

@@ -4,7 +4,9 @@
  * nng's own replay of requests is off: a call in flight when the server dies ends at once as
  * UNAVAILABLE (or is sent again under the same request id while its deadline lasts, if the caller
  * said `wait`). A call that reaches its deadline without an answer closes the pipe, because a
- * server whose thread hangs in the kernel never resets it, and dials anew.
+ * server whose thread hangs in the kernel never resets it, and dials anew. A call that does not
+ * wait ends at once as UNAVAILABLE when nobody listens, and as PERMISSION_DENIED when he does, but
+ * not to us; a server that listens is given RPC_CONNECT_GRACE_MS to say who it is.
  */
 #ifndef LIB_RPC_CLIENT_H
 #define LIB_RPC_CLIENT_H
@@ -13,6 +15,12 @@
 
 #include <protobuf-c/protobuf-c.h>
 #include <uv.h>
+
+enum {
+    RPC_CONNECT_GRACE_MS = 1000, /* a call without `wait`, while the connection is being made */
+    RPC_DEADLINE_GRACE_MS = 250, /* for the server's own DEADLINE_EXCEEDED to arrive */
+    RPC_RESENDS_MAX = 5,         /* of one call to servers that die of it */
+};
 
 struct rpc_client;
 
@@ -28,7 +36,8 @@ int rpc_client_open(const struct rpc_client_options *options, struct rpc_client 
 struct rpc_call_options {
     const char *request_id; /* NULL: a random one */
     uint32_t deadline_ms;   /* 0: RPC_DEADLINE_DEFAULT_MS */
-    bool wait;              /* a server that is down or dies is waited for until the deadline */
+    bool wait; /* a server that is down, dies, or says UNAVAILABLE and when to try again, is waited
+                  for until the deadline */
 };
 
 struct rpc_result {
@@ -42,7 +51,8 @@ typedef void (*rpc_client_done)(const struct rpc_result *result, void *data);
 
 /*
  * Calls `method` ("Reserve") of the service that `service` describes. `input` is packed at once and
- * not kept. Fails only for programmer's errors (no such method, wrong input type) and lack of
+ * not kept. `options` may be NULL. Fails only for programmer's errors (no such method, wrong input
+ * type, an input beyond RPC_REQUEST_MAX_BYTES, a deadline or request id out of bounds) and lack of
  * memory; then `done` is not called.
  */
 int rpc_client_call(struct rpc_client *client, const ProtobufCServiceDescriptor *service,

@@ -88,7 +88,9 @@ size_t rpc_server_pending(const struct rpc_server *server);
  */
 void rpc_server_close(struct rpc_server *server, void (*closed)(void *data), void *data);
 
-/* For handlers. `err` is copied; err->code must not be OK. */
+/* For handlers: what the closure does, for code that has the call alone at hand. */
+void rpc_call_reply(struct rpc_call *call, const ProtobufCMessage *output);
+/* `err` is copied; err->code must not be OK. */
 void rpc_call_fail(struct rpc_call *call, const struct err *err);
 /* Convenience: a failure with a code and a message about an object. */
 void rpc_call_refuse(struct rpc_call *call, enum err_code code, const char *object, const char *fmt,

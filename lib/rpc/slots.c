@@ -247,8 +247,9 @@ static void deliver(struct inbox_item *item, void *data)
     struct rpc_slot *slot = (struct rpc_slot *)item;
     if (slot->state == SLOT_RECEIVING)
         slot_received(slot);
-    else
+    else if (slot->state == SLOT_SENDING)
         slot_sent(slot);
+    /* else a handler has closed the server while this item was on its way */
 }
 
 int slots_open(struct rpc_slots *slots, const struct rpc_slots_options *options, struct err *err)

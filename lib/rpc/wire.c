@@ -51,29 +51,50 @@ static void fit_blockers(Storage__V1__Reply *reply, char *note, size_t note_size
     }
 }
 
+/*
+ * What the kernel and the disks call things is bytes, and texts are cut at a length: what is not
+ * UTF-8 becomes a question mark, because other languages refuse the whole reply for it.
+ */
+static char *scrub(char *text)
+{
+    size_t length = strlen(text);
+    for (size_t i = 0, n; i < length; i += n) {
+        for (n = 1; n < 4 && !validate_utf8((const uint8_t *)text + i, n) && i + n < length; n++)
+            ;
+        if (!validate_utf8((const uint8_t *)text + i, n)) {
+            text[i] = '?';
+            n = 1;
+        }
+    }
+    return text;
+}
+
 nng_msg *wire_pack_failure(uint64_t epoch, const struct err *failure)
 {
     char note[64];
+    autoerr struct err err = {0};
     Storage__V1__ErrorDetails details = STORAGE__V1__ERROR_DETAILS__INIT;
     Storage__V1__Status status = STORAGE__V1__STATUS__INIT;
     Storage__V1__Reply reply = STORAGE__V1__REPLY__INIT;
     autofree char **blockers = NULL;
 
-    status.code = (Storage__V1__Code)failure->code;
-    status.message = (char *)failure->message;
+    err_copy(&err, failure);
+    status.code = (Storage__V1__Code)err.code;
+    status.message = scrub(err.message);
     status.details = &details;
-    details.object = (char *)failure->object;
-    details.os_errno = failure->os_errno;
-    details.hint = (char *)failure->hint;
-    details.retryable = failure->retryable;
-    details.retry_after_ms = failure->retry_after_ms;
-    if (failure->n_blockers) {
-        blockers = reallocarray(NULL, failure->n_blockers, sizeof *blockers);
+    details.object = scrub(err.object);
+    details.os_errno = err.os_errno;
+    details.hint = scrub(err.hint);
+    details.retryable = err.retryable;
+    details.retry_after_ms = err.retry_after_ms;
+    if (err.n_blockers) {
+        blockers = reallocarray(NULL, err.n_blockers, sizeof *blockers);
         if (!blockers)
             return NULL;
-        memcpy(blockers, failure->blockers, failure->n_blockers * sizeof *blockers);
+        for (size_t i = 0; i < err.n_blockers; i++)
+            blockers[i] = scrub(err.blockers[i]);
         details.blockers = blockers;
-        details.n_blockers = failure->n_blockers;
+        details.n_blockers = err.n_blockers;
     }
     reply.status = &status;
     reply.epoch = epoch;

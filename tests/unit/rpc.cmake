@@ -1,0 +1,6 @@
+storaged_protobuf_c(probe_proto ROOT ${CMAKE_CURRENT_LIST_DIR}/proto FILES probe.proto)
+add_library(rpc_fixture STATIC ${CMAKE_CURRENT_LIST_DIR}/rpc_fixture.c)
+target_include_directories(rpc_fixture PUBLIC ${CMAKE_CURRENT_LIST_DIR})
+target_link_libraries(rpc_fixture PUBLIC rpc probe_proto PkgConfig::CMOCKA PRIVATE storaged_warnings)
+
+storaged_test(NAME test_rpc SOURCES ${CMAKE_CURRENT_LIST_DIR}/test_rpc.c LINK rpc_fixture)
