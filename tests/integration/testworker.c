@@ -72,6 +72,7 @@ static int cling(struct worker *worker, struct err *err)
 /* Blocks in the kernel while the filesystem of the file is frozen. */
 static void write_file(void *data)
 {
+    log_info("about to write");
     autoclose int fd = open(data, O_WRONLY | O_CREAT | O_CLOEXEC, 0600);
     (void)!write(fd, "x", 1);
 }

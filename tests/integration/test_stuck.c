@@ -1,0 +1,120 @@
+/*
+ * A worker that SIGKILL does not end: one of its threads writes to a frozen filesystem. The
+ * supervisor gives it up, names where it hangs, and starts the next; when the filesystem thaws, the
+ * old one is reaped. Needs root, a loop device and ext4.
+ */
+#include "supervised.h"
+
+#include "base/cleanup.h"
+
+#include <fcntl.h>
+#include <linux/fs.h>
+#include <sched.h>
+#include <setjmp.h>
+#include <signal.h>
+#include <stdarg.h>
+#include <stdint.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/ioctl.h>
+#include <sys/mount.h>
+#include <sys/stat.h>
+
+#include <cmocka.h>
+
+static struct supervised node;
+static char mount_point[96];
+static int mount_fd = -1; /* of the frozen filesystem: thawed through it, whatever happens */
+
+/* In a mount namespace of our own, so that the mount goes with us. */
+static bool mount_disk(void)
+{
+    char command[512];
+    (void)snprintf(mount_point, sizeof mount_point, "%s/disk", node.dir);
+    if (unshare(CLONE_NEWNS) < 0 || mount(NULL, "/", NULL, MS_REC | MS_PRIVATE, NULL) < 0 ||
+        mkdir(mount_point, 0700) < 0)
+        return false;
+    (void)snprintf(command, sizeof command,
+                   "truncate -s 32M '%s/image' && mkfs.ext4 -q '%s/image' && mount -o loop "
+                   "'%s/image' '%s'",
+                   node.dir, node.dir, node.dir, mount_point);
+    if (system(command) != 0)
+        return false;
+    mount_fd = open(mount_point, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+    return mount_fd >= 0;
+}
+
+static int create(void **state)
+{
+    (void)state;
+    supervised_create(&node);
+    return 0;
+}
+
+static int destroy(void **state)
+{
+    (void)state;
+    if (mount_fd >= 0) {
+        (void)ioctl(mount_fd, FITHAW, 0);
+        cleanup_fd(&mount_fd);
+        (void)umount2(mount_point, MNT_DETACH);
+    }
+    supervised_destroy(&node);
+    return 0;
+}
+
+static pid_t list_stuck(char *out_where, size_t size)
+{
+    Storage__V1__ControlReply *reply = supervised_list(&node);
+    const Storage__V1__Worker *worker = supervised_find(reply, "frozen");
+    pid_t pid = worker->n_stuck == 1 ? worker->stuck[0]->pid : 0;
+    if (pid)
+        (void)snprintf(out_where, size, "%s", worker->stuck[0]->where);
+    supervised_free(reply);
+    return pid;
+}
+
+static void a_stuck_worker_is_remembered_and_replaced(void **state)
+{
+    char file[128], where[64];
+    (void)state;
+    if (!mount_disk()) {
+        (void)fprintf(stderr, "skipped: no ext4 on a loop device here\n");
+        skip();
+    }
+    (void)snprintf(file, sizeof file, "%s/file", mount_point);
+    assert_int_equal(setenv("TESTWORKER_FILE", file, 1), 0);
+    supervised_start(&node, "frozen", NULL);
+    pid_t pid = supervised_wait_ready(&node, "frozen");
+    assert_int_equal(ioctl(mount_fd, FIFREEZE, 0), 0);
+    assert_int_equal(kill(pid, SIGUSR2), 0);
+    (void)supervised_wait_log(&node, "about to write", NULL);
+    assert_int_equal(kill(pid, SIGUSR1), 0);
+
+    (void)supervised_wait_log(&node, "msg=\"worker hung\"", NULL);
+    const char *line = supervised_wait_log(&node, "msg=\"worker is stuck in the kernel\"", NULL);
+    assert_int_equal(supervised_number(line, " pid="), pid);
+    pid_t next = supervised_wait_ready(&node, "frozen");
+    assert_int_not_equal(next, pid);
+    assert_int_equal(list_stuck(where, sizeof where), pid);
+    assert_string_equal(where, "the frozen file");
+
+    assert_int_equal(ioctl(mount_fd, FITHAW, 0), 0);
+    (void)supervised_wait_log(&node, "was_stuck=yes", NULL);
+    assert_int_equal(list_stuck(where, sizeof where), 0);
+    assert_int_equal(kill(node.pid, SIGTERM), 0);
+    assert_int_equal(supervised_wait_exit(&node), 0);
+}
+
+int main(void)
+{
+    const struct CMUnitTest tests[] = {
+        cmocka_unit_test_setup_teardown(a_stuck_worker_is_remembered_and_replaced, create, destroy),
+    };
+    if (geteuid() != 0) {
+        (void)fprintf(stderr, "skipped: storaged runs as root only\n");
+        return 77;
+    }
+    return cmocka_run_group_tests_name("stuck", tests, NULL, NULL);
+}
