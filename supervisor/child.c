@@ -10,6 +10,7 @@
 
 #include "base/cleanup.h"
 #include "base/clock.h"
+#include "text.h"
 
 #include <errno.h>
 #include <fcntl.h>
@@ -117,16 +118,17 @@ static void hear_beat(struct child *child, const Storage__V1__ChannelMessage *me
 static void hear_status(struct child *child, const Storage__V1__ChannelMessage *message)
 {
     size_t used = 0;
-    (void)snprintf(child->status, sizeof child->status, "%s", message->text);
-    *child->where = '\0';
-    for (size_t i = 0; i < message->n_busy && used < sizeof child->where; i++)
-        used += (size_t)snprintf(child->where + used, sizeof child->where - used, "%s%s",
-                                 i ? ", " : "", message->busy[i]);
+    char where[CHILD_WHERE_MAX] = "";
+    for (size_t i = 0; i < message->n_busy && used < sizeof where; i++)
+        used += (size_t)snprintf(where + used, sizeof where - used, "%s%s", i ? ", " : "",
+                                 message->busy[i]);
+    text_copy(child->where, sizeof child->where, where, strlen(where));
+    text_copy(child->status, sizeof child->status, message->text, strlen(message->text));
 }
 
 static void hear_stopping(struct child *child, const Storage__V1__ChannelMessage *message)
 {
-    (void)snprintf(child->left, sizeof child->left, "%s", message->text);
+    text_copy(child->left, sizeof child->left, message->text, strlen(message->text));
 }
 
 static void hear(struct child *child, const Storage__V1__ChannelMessage *message)
