@@ -39,6 +39,11 @@ int log_level_parse(const char *text, enum log_level *out_level)
     return -ERR_INVALID_ARGUMENT;
 }
 
+const char *log_level_name(enum log_level level)
+{
+    return level_names[level];
+}
+
 static void put(struct line *line, const char *text, size_t length)
 {
     static const char mark[] = "…\n";

@@ -22,6 +22,7 @@ void log_init(const char *process, enum log_level least);
 
 /* Parses "debug", "info", "warning", "error"; returns -ERR_INVALID_ARGUMENT for anything else. */
 int log_level_parse(const char *text, enum log_level *out_level);
+const char *log_level_name(enum log_level level);
 
 /*
  * log_line(LOG_INFO, "pool mounted", "pool", fsid, "path", path, NULL): pairs of key and value
