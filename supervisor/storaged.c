@@ -262,7 +262,6 @@ int main(int argc, char **argv)
     else if (settings)
         log_init("storaged", settings->log_level);
     rc = rc < 0 ? EX_CONFIG : act(mode, settings, args);
-    if (settings)
-        settings_free(settings);
+    settings_free(settings);
     return rc;
 }
