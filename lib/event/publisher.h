@@ -12,7 +12,13 @@
 
 #include <uv.h>
 
-enum { EVENT_RING_MAX = 4096, EVENT_TICK_MS = 1000 };
+enum {
+    EVENT_RING_MAX = 4096,
+    EVENT_RING_MAX_BYTES = 16 * 1024 * 1024, /* of packed events; the oldest goes first */
+    EVENT_TICK_MS = 1000,
+    EVENT_SUBSCRIBERS_MAX = 1024, /* connections */
+    EVENT_SEND_QUEUE = 1024, /* events that one subscriber may be behind, before he misses some */
+};
 
 struct event_publisher;
 
@@ -33,8 +39,8 @@ extern const char *const event_publisher_reads[];
 
 /*
  * Publishes `event`: topic, object, reason and body are the caller's, the rest is filled in here.
- * Packed at once, nothing is kept of it. An event that cannot be allocated still takes its number,
- * so that subscribers resync.
+ * Packed at once, nothing is kept of it. An event that cannot be allocated, or is beyond the limits
+ * of event/wire.h, still takes its number, so that subscribers resync.
  */
 void event_publish(struct event_publisher *publisher, const Storage__V1__Event *event);
 

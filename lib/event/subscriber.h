@@ -22,13 +22,14 @@ struct event_subscriber_options {
     uv_loop_t *loop;
     const char *run_dir;
     const char *worker;        /* "diskd" */
-    const char *const *topics; /* prefixes, NULL-terminated, applied after the sequence check; NULL:
-                                  all but ticks */
+    const char *const *topics; /* prefixes, NULL-terminated, borrowed until closed, applied after
+                                  the sequence check; NULL: all but ticks */
     void (*on_event)(const Storage__V1__Event *event, void *data); /* borrowed for the call */
     void (*on_resync)(uint64_t epoch, uint64_t seq, void *data);
     void *data;
 };
 
+/* Does not wait for the worker: it may come later. The callbacks may close the subscriber. */
 int event_subscriber_open(const struct event_subscriber_options *options,
                           struct event_subscriber **out_subscriber, struct err *err);
 void event_subscriber_close(struct event_subscriber *subscriber, void (*closed)(void *data),

@@ -16,6 +16,7 @@
 #include "rpc/nngerr.h"
 #include "rpc/probe.h"
 #include "rpc/server.h"
+#include "rpc/socketfile.h"
 #include "rpc/wire.h"
 
 #include <assert.h>
@@ -352,11 +353,11 @@ static int open_socket(struct rpc_client *client, const char *url, struct err *e
 int rpc_client_open(const struct rpc_client_options *options, struct rpc_client **out_client,
                     struct err *err)
 {
-    static const char scheme[] = "ipc://";
-    if (strncmp(options->url, scheme, strlen(scheme)) != 0)
+    const char *place = socketfile_path(options->url);
+    if (!place)
         return err_set(err, ERR_INVALID_ARGUMENT, 0, options->url, "only ipc:// is spoken");
     struct rpc_client *client = calloc(1, sizeof *client);
-    char *path = strdup(options->url + strlen(scheme));
+    char *path = strdup(place);
     if (!client || !path) {
         free(client);
         free(path);

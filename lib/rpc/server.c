@@ -5,19 +5,15 @@
 #include "rpc/server.h"
 
 #include "base/cleanup.h"
-#include "base/log.h"
 #include "rpc/call.h"
 #include "rpc/nngerr.h"
+#include "rpc/socketfile.h"
 #include "rpc/wire.h"
 
 #include <assert.h>
 #include <errno.h>
 #include <nng/protocol/reqrep0/rep.h>
 #include <string.h>
-#include <sys/stat.h>
-
-static const char ipc_scheme[] = "ipc://";
-static const int socket_mode = 0660;
 
 /* On nng's threads: lets in whoever can be named, up to RPC_PEERS_MAX. */
 static void on_pipe_added(nng_pipe pipe, nng_pipe_ev event, void *data)
@@ -89,7 +85,7 @@ static int open_socket(struct rpc_server *server, struct err *err)
     if (rv == 0)
         rv = nng_listener_create(&server->listener, server->socket, server->url);
     if (rv == 0)
-        rv = nng_listener_set_int(server->listener, NNG_OPT_IPC_PERMISSIONS, socket_mode);
+        rv = nng_listener_set_int(server->listener, NNG_OPT_IPC_PERMISSIONS, SOCKETFILE_MODE);
     if (rv == 0)
         return 0;
     (void)nng_close(server->socket);
@@ -118,7 +114,7 @@ int rpc_server_open(const struct rpc_server_options *options, struct rpc_server 
         .max_done = RPC_OUTCOME_MAX,
         .max_done_bytes = RPC_OUTCOME_MAX_BYTES,
     };
-    if (strncmp(options->url, ipc_scheme, strlen(ipc_scheme)) != 0)
+    if (!socketfile_path(options->url))
         return err_set(err, ERR_INVALID_ARGUMENT, 0, options->url, "only ipc:// is served");
     struct rpc_server *server = calloc(1, sizeof *server);
     if (!server)
@@ -166,24 +162,9 @@ int rpc_server_add(struct rpc_server *server, ProtobufCService *service, const c
     return 0;
 }
 
-static int remove_stale(const char *url, struct err *err)
-{
-    const char *path = url + strlen(ipc_scheme);
-    struct stat st;
-    if (lstat(path, &st) < 0)
-        return errno == ENOENT ? 0
-                               : err_errno(err, errno, path, "cannot look at the socket's place");
-    if (!S_ISSOCK(st.st_mode))
-        return err_set(err, ERR_FAILED_PRECONDITION, 0, path,
-                       "something that is not a socket stands in the socket's place");
-    if (unlink(path) < 0 && errno != ENOENT)
-        return err_errno(err, errno, path, "cannot remove the stale socket");
-    return 0;
-}
-
 int rpc_server_listen(struct rpc_server *server, struct err *err)
 {
-    int rc = remove_stale(server->url, err);
+    int rc = socketfile_remove_stale(server->url, err);
     if (rc == 0)
         rc = slots_begin(&server->slots, err);
     if (rc < 0)
