@@ -136,7 +136,7 @@ nng_msg *wire_copy(const void *bytes, size_t length)
     return msg;
 }
 
-static int read_status(const Storage__V1__Status *status, struct err *err)
+int wire_read_status(const Storage__V1__Status *status, struct err *err)
 {
     int rc = err_set(err, (enum err_code)status->code, 0, NULL, "%s", status->message);
     const Storage__V1__ErrorDetails *details = status->details;
@@ -165,7 +165,7 @@ int wire_unpack_reply(nng_msg *msg, const ProtobufCMessageDescriptor *descriptor
     }
     *out_epoch = reply->epoch;
     if (reply->status->code != STORAGE__V1__CODE__OK) {
-        rc = read_status(reply->status, err);
+        rc = wire_read_status(reply->status, err);
         goto out;
     }
     ProtobufCMessage *output =

@@ -29,6 +29,9 @@ int wire_pack_output(uint64_t epoch, const ProtobufCMessage *output, nng_msg **o
 /* A message of bytes that were packed before. NULL when out of memory. */
 nng_msg *wire_copy(const void *bytes, size_t length);
 
+/* The status of a failure as an error value; returns its negative code. */
+int wire_read_status(const Storage__V1__Status *status, struct err *err);
+
 /*
  * What a Reply says: 0 with the output (free with protobuf_c_message_free_unpacked()), or the
  * failure it carries. The epoch is written in both cases, 0 when the bytes are not a Reply
