@@ -2,7 +2,7 @@
 if(TARGET config AND TARGET event)
   add_executable(testworker ${CMAKE_CURRENT_LIST_DIR}/testworker.c)
   target_link_libraries(testworker PRIVATE worker storaged_warnings)
-  foreach(part supervisor control stuck)
+  foreach(part supervisor control process stuck)
     storaged_test(
       NAME test_${part}
       SOURCES ${CMAKE_CURRENT_LIST_DIR}/test_${part}.c ${CMAKE_CURRENT_LIST_DIR}/supervised.c
