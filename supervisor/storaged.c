@@ -75,8 +75,6 @@ static void on_signal(uv_signal_t *handle, int signal_number)
 static void watch_signals(uv_loop_t *loop)
 {
     static const int watched[array_length(signals)] = {SIGTERM, SIGINT, SIGHUP};
-    const struct sigaction ignore = {.sa_handler = SIG_IGN};
-    (void)sigaction(SIGPIPE, &ignore, NULL); /* stderr may break: that is no reason to end */
     for (size_t i = 0; i < array_length(watched); i++) {
         (void)uv_signal_init(loop, &signals[i]);
         (void)uv_signal_start(&signals[i], on_signal, watched[i]);
@@ -84,12 +82,15 @@ static void watch_signals(uv_loop_t *loop)
 }
 
 /*
- * A stderr that nobody reads must not stop the loop. A pipe is opened once more, so that only our
- * end does not block: log lines that do not fit are lost. Files and terminals stay as they are.
+ * A stderr that breaks must not end us, and one that nobody reads must not stop the loop. A pipe is
+ * opened once more, so that only our end does not block: log lines that do not fit are lost. Files
+ * and terminals stay as they are.
  */
 static void loosen_stderr(void)
 {
+    const struct sigaction ignore = {.sa_handler = SIG_IGN};
     struct stat stat;
+    (void)sigaction(SIGPIPE, &ignore, NULL);
     if (fstat(STDERR_FILENO, &stat) < 0 || !S_ISFIFO(stat.st_mode))
         return;
     autoclose int fd = open("/proc/self/fd/2", O_WRONLY | O_NONBLOCK | O_CLOEXEC);
@@ -244,9 +245,9 @@ int main(int argc, char **argv)
     autofree char **args = copy_args(argc, argv);
 
     log_init("storaged", LOG_INFO);
+    loosen_stderr();
     /* What we were started with is nothing to the workers. */
     (void)close_range(3, ~0u, CLOSE_RANGE_CLOEXEC);
-    loosen_stderr();
     if (!args || argc > CHILD_ARGS_MAX) {
         log_error("too many arguments", "most", log_i64(CHILD_ARGS_MAX));
         return EX_USAGE;

@@ -26,10 +26,7 @@ static void watch(struct tether *tether)
 
 static void flush(struct tether *tether)
 {
-    if (tether->ready_due)
-        tether->ready_due = channel_say(tether->fd, STORAGE__V1__CHANNEL_TYPE__CHANNEL_TYPE_READY,
-                                        NULL) == CHANNEL_LATER;
-    if (tether->status_due && !tether->ready_due) {
+    if (tether->status_due) {
         Storage__V1__ChannelMessage message = STORAGE__V1__CHANNEL_MESSAGE__INIT;
         message.type = STORAGE__V1__CHANNEL_TYPE__CHANNEL_TYPE_STATUS;
         message.text = tether->status;
@@ -37,6 +34,10 @@ static void flush(struct tether *tether)
         message.n_busy = tether->n_busy;
         tether->status_due = channel_send(tether->fd, &message) == CHANNEL_LATER;
     }
+    /* After the status, so that whoever sees a READY worker sees how it is. */
+    if (tether->ready_due && !tether->status_due)
+        tether->ready_due = channel_say(tether->fd, STORAGE__V1__CHANNEL_TYPE__CHANNEL_TYPE_READY,
+                                        NULL) == CHANNEL_LATER;
     if (!uv_is_closing((uv_handle_t *)&tether->poll))
         watch(tether);
 }
