@@ -163,6 +163,7 @@ static void on_connect(uv_poll_t *poll, int status, int events)
         (void)uv_poll_stop(&control->poll);
         return;
     }
+    /* cppcheck-suppress nullPointer ; accept(2) allows it */
     int fd = accept4(control->fd, NULL, NULL, SOCK_CLOEXEC | SOCK_NONBLOCK);
     if (fd >= 0)
         admit(place, control, fd);

@@ -14,6 +14,7 @@
 static bool find_group(const char *name, gid_t *out_gid)
 {
     errno = 0;
+    /* cppcheck-suppress getgrnamCalled ; the supervisor has one thread */
     const struct group *group = getgrnam(name);
     if (group)
         *out_gid = group->gr_gid;
