@@ -109,6 +109,8 @@ struct volume_info {
  * Verifies and opens. A mount of ours at <mount root>/<fsid> is taken over; else the filesystem is
  * peeked at through a detached read-only mount, and only when its descriptor fits the spec mounted
  * for good: nosuid,nodev,noatime, its members named by device=, moved onto <mount root>/<fsid>.
+ * A mount of ours whose filesystem runs on other devices than the spec's members, because its disk
+ * went away and came back, is dead: it is detached (lazily if need be) and not taken over.
  * An unfinished one is finished before anyone can see it. On return the pool's lock is held, and
  * record states are as found: scan next.
  *
