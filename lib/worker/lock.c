@@ -7,6 +7,7 @@
 
 #include "base/cleanup.h"
 #include "base/clock.h"
+#include "base/log.h"
 
 #include <errno.h>
 #include <fcntl.h>
@@ -62,21 +63,57 @@ static int write_holder(int fd)
     return pwrite(fd, text, (size_t)length, 0) == length ? 0 : errno;
 }
 
-int lock_take(const char *path, uint32_t wait_ms, int *out_fd, struct err *err)
+/* Whether SIGKILL waits in a mask of /proc/<pid>/status (proc_pid_status(5)). */
+static bool mask_has_sigkill(const char *status, const char *field)
+{
+    const char *line = strstr(status, field);
+    return line && (strtoull(line + strlen(field), NULL, 16) >> (SIGKILL - 1) & 1);
+}
+
+/* Whether the process was killed, and only a thread in the kernel keeps it from being gone. */
+static bool is_dead_but_stuck(const char *pid)
+{
+    char path[64], status[4096];
+    (void)snprintf(path, sizeof path, "/proc/%s/status", pid);
+    autoclose int fd = open(path, O_RDONLY | O_CLOEXEC);
+    ssize_t length = fd < 0 ? -1 : read(fd, status, sizeof status - 1);
+    if (length < 0)
+        return false;
+    status[length] = '\0';
+    return strstr(status, "\nState:\tZ") || mask_has_sigkill(status, "\nSigPnd:") ||
+           mask_has_sigkill(status, "\nShdPnd:");
+}
+
+/* Opens and locks the file: 0, or an errno; EWOULDBLOCK when `out_holder` keeps it. */
+static int try_lock(const char *path, uint32_t wait_ms, int *out_fd, char out_holder[32])
 {
     autoclose int fd = open(path, O_RDWR | O_CREAT | O_CLOEXEC | O_NOFOLLOW, 0644);
     if (fd < 0)
-        return err_errno(err, errno, path, "cannot open the lock file");
-
+        return errno;
     int os_errno = flock(fd, LOCK_EX | LOCK_NB) < 0 ? errno : 0;
     if (os_errno == EWOULDBLOCK && wait_ms > 0)
         os_errno = wait_for_lock(fd, wait_ms);
-    if (os_errno == EWOULDBLOCK) {
-        char holder[32];
-        read_holder(fd, holder);
+    if (os_errno == EWOULDBLOCK)
+        read_holder(fd, out_holder);
+    if (os_errno == 0)
+        *out_fd = take_fd(&fd);
+    return os_errno;
+}
+
+int lock_take(const char *path, uint32_t wait_ms, int *out_fd, struct err *err)
+{
+    char holder[32];
+    autoclose int fd = -1;
+    int os_errno = try_lock(path, wait_ms, &fd, holder);
+    if (os_errno == EWOULDBLOCK && is_dead_but_stuck(holder)) {
+        log_warning("lock of a dead process put aside", "path", path, "pid", holder);
+        os_errno = unlink(path) < 0 && errno != ENOENT ? errno : 0;
+        if (os_errno == 0)
+            os_errno = try_lock(path, 0, &fd, holder);
+    }
+    if (os_errno == EWOULDBLOCK)
         return err_set(err, ERR_FAILED_PRECONDITION, os_errno, path, "pid %s holds the lock",
                        holder);
-    }
     if (os_errno)
         return err_errno(err, os_errno, path, "cannot lock");
     os_errno = write_holder(fd);

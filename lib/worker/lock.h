@@ -10,6 +10,9 @@
 
 /*
  * Takes the lock at `path`, waiting at most `wait_ms` (0: not at all) for a holder that is dying.
+ * A holder that is dead but for a thread that hangs in the kernel keeps its lock for as long as
+ * that hangs, and will never again run a line of its own: after the wait its lock is put aside, and
+ * a new file takes the place. What its thread may still do to a disk is for that disk's own lock.
  * The descriptor closes on exec and is held until the process ends. -ERR_FAILED_PRECONDITION when
  * it is held; the message then names the pid.
  *

@@ -75,10 +75,10 @@ static pid_t list_stuck(char *out_where, size_t size)
     return pid;
 }
 
-static void a_stuck_worker_is_remembered_and_replaced(void **state)
+/* A thread of the worker hangs, then `signal_number` comes: SIGUSR1 hangs its loop as well. */
+static void become_stuck(int signal_number)
 {
     char file[128], where[64];
-    (void)state;
     if (!mount_disk()) {
         (void)fprintf(stderr, "skipped: no ext4 on a loop device here\n");
         skip();
@@ -90,7 +90,7 @@ static void a_stuck_worker_is_remembered_and_replaced(void **state)
     assert_int_equal(ioctl(mount_fd, FIFREEZE, 0), 0);
     assert_int_equal(kill(pid, SIGUSR2), 0);
     (void)supervised_wait_log(&node, "about to write", NULL);
-    assert_int_equal(kill(pid, SIGUSR1), 0);
+    assert_int_equal(kill(pid, signal_number), 0);
 
     (void)supervised_wait_log(&node, "msg=\"worker hung\"", NULL);
     const char *line = supervised_wait_log(&node, "msg=\"worker is stuck in the kernel\"", NULL);
@@ -107,10 +107,25 @@ static void a_stuck_worker_is_remembered_and_replaced(void **state)
     assert_int_equal(supervised_wait_exit(&node), 0);
 }
 
+static void a_stuck_worker_is_remembered_and_replaced(void **state)
+{
+    (void)state;
+    become_stuck(SIGUSR1);
+}
+
+/* It never came to close its descriptors: its lock and sockets stay with the thread. */
+static void a_worker_killed_by_anybody_while_stuck_is_replaced_too(void **state)
+{
+    (void)state;
+    become_stuck(SIGKILL);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test_setup_teardown(a_stuck_worker_is_remembered_and_replaced, create, destroy),
+        cmocka_unit_test_setup_teardown(a_worker_killed_by_anybody_while_stuck_is_replaced_too,
+                                        create, destroy),
     };
     if (geteuid() != 0) {
         (void)fprintf(stderr, "skipped: storaged runs as root only\n");
