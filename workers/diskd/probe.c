@@ -1,0 +1,244 @@
+/*
+ * A probe has two ways to the disk. By O_DIRECT it reads the first and the last MiB and the places
+ * where btrfs keeps its superblocks: what comes from the medium, and proves that it can be read.
+ * Then libblkid names what it knows, through the page cache, in its plain loop rather than by
+ * safeprobe, which gives up when two things are found: a disk that carries two is anything but
+ * blank.
+ *
+ * "Nothing found" counts only when every read went well: whatever fails or changes midway makes the
+ * outcome something else than PROBE_READ. No state; any number of threads.
+ */
+#include "probe.h"
+
+#include "base/cleanup.h"
+#include "text.h"
+
+#include <blkid/blkid.h>
+#include <errno.h>
+#include <fcntl.h>
+#include <inttypes.h>
+#include <linux/fs.h>
+#include <stdio.h>
+#include <string.h>
+#include <sys/ioctl.h>
+#include <sys/stat.h>
+#include <sys/sysmacros.h>
+
+enum {
+    ALIGN_BYTES = 64 * 1024, /* fits any logical block */
+    WINDOW_BYTES = 1024 * 1024,
+};
+
+struct reading {
+    const struct probe_request *request;
+    struct probe_report *report;
+    int fd;     /* what libblkid reads, and the claim */
+    int direct; /* O_DIRECT */
+    uint64_t size_bytes;
+    uint8_t *window; /* WINDOW_BYTES, aligned */
+};
+
+static int failed(struct reading *r, int os_errno, const char *what)
+{
+    r->report->outcome = PROBE_FAILED;
+    r->report->os_errno = os_errno;
+    (void)snprintf(r->report->failure, sizeof r->report->failure, "%s", what);
+    return -1;
+}
+
+static bool medium_changed(const struct reading *r)
+{
+    uint64_t diskseq = 0;
+    return r->request->diskseq != 0 && ioctl(r->fd, BLKGETDISKSEQ, &diskseq) == 0 &&
+           diskseq != r->request->diskseq;
+}
+
+static int open_disk(struct reading *r)
+{
+    const struct probe_request *request = r->request;
+    struct stat st;
+    r->fd = open(request->path, O_RDONLY | O_CLOEXEC | (request->claim ? O_EXCL : 0));
+    if (r->fd < 0 && request->claim && errno == EBUSY) {
+        r->report->outcome = PROBE_CLAIMED;
+        return -1;
+    }
+    if (r->fd < 0)
+        return failed(r, errno, "opening it");
+    if (fstat(r->fd, &st) < 0)
+        return failed(r, errno, "looking at its node");
+    if (!S_ISBLK(st.st_mode) || st.st_rdev != makedev(request->major, request->minor))
+        return failed(r, ENXIO, "its node stands for another device");
+    if (medium_changed(r)) {
+        r->report->outcome = PROBE_CHANGED;
+        return -1;
+    }
+    if (ioctl(r->fd, BLKGETSIZE64, &r->size_bytes) < 0)
+        return failed(r, errno, "asking for its size");
+    r->direct = open(request->path, O_RDONLY | O_DIRECT | O_CLOEXEC);
+    if (r->direct < 0)
+        return failed(r, errno, "opening it for direct reads");
+    return 0;
+}
+
+/* Into the window, from an aligned offset; what lies beyond the disk's end is left out. */
+static int read_window(struct reading *r, uint64_t offset, size_t length)
+{
+    if (length > r->size_bytes - offset)
+        length = (size_t)(r->size_bytes - offset);
+    for (size_t done = 0; done < length;) {
+        ssize_t n = pread(r->direct, r->window + done, length - done, (off_t)(offset + done));
+        if (n < 0 && errno == EINTR)
+            continue;
+        if (n <= 0) {
+            char what[PROBE_TEXT_MAX];
+            int os_errno = n < 0 ? errno : EIO;
+            (void)snprintf(what, sizeof what, "reading at %" PRIu64, offset + done);
+            return failed(r, os_errno, what);
+        }
+        done += (size_t)n;
+    }
+    return 0;
+}
+
+static struct signature *add_signature(struct probe_report *report)
+{
+    report->n_found++;
+    if (report->n_signatures == PROBE_SIGNATURES_MAX)
+        return NULL;
+    struct signature *signature = &report->signatures[report->n_signatures++];
+    *signature = (struct signature){0};
+    return signature;
+}
+
+/* The ends of the disk, and the superblocks of btrfs; their places go to `out_magics`. */
+static int read_directly(struct reading *r, bool out_magics[SUPERBLOCK_MIRRORS])
+{
+    if (read_window(r, 0, WINDOW_BYTES) < 0)
+        return -1;
+    for (size_t i = 0; i < SUPERBLOCK_MIRRORS; i++) {
+        out_magics[i] = false;
+        if (superblock_offsets[i] + SUPERBLOCK_BYTES > r->size_bytes)
+            continue;
+        if (read_window(r, superblock_offsets[i], ALIGN_BYTES) < 0)
+            return -1;
+        out_magics[i] = superblock_has_magic(r->window);
+        if (i == 0)
+            r->report->has_super = superblock_parse(r->window, &r->report->super) == 0;
+    }
+    if (r->size_bytes <= WINDOW_BYTES)
+        return 0;
+    return read_window(r, (r->size_bytes - WINDOW_BYTES) / ALIGN_BYTES * ALIGN_BYTES, WINDOW_BYTES);
+}
+
+/* ---- libblkid ---- */
+
+static bool find_value(blkid_probe probe, const char *name, char *out, size_t size)
+{
+    const char *data;
+    size_t length;
+    *out = '\0';
+    if (blkid_probe_lookup_value(probe, name, &data, &length) < 0)
+        return false;
+    text_clean(out, size, data, length);
+    return true;
+}
+
+static void take_signature(blkid_probe probe, struct probe_report *report)
+{
+    static const struct {
+        const char *type, *offset, *usage, *label, *uuid;
+    } kinds[] = {
+        {"TYPE", "SBMAGIC_OFFSET", "USAGE", "LABEL", "UUID"},
+        {"PTTYPE", "PTMAGIC_OFFSET", NULL, "", "PTUUID"},
+    };
+    char type[sizeof report->signatures->type], offset[32];
+    for (size_t i = 0; i < array_length(kinds); i++) {
+        if (!find_value(probe, kinds[i].type, type, sizeof type))
+            continue;
+        struct signature *s = add_signature(report);
+        if (!s)
+            continue;
+        (void)snprintf(s->type, sizeof s->type, "%s", type);
+        (void)snprintf(s->usage, sizeof s->usage, "partition table");
+        if (kinds[i].usage && !find_value(probe, kinds[i].usage, s->usage, sizeof s->usage))
+            (void)snprintf(s->usage, sizeof s->usage, "other");
+        (void)find_value(probe, kinds[i].label, s->label, sizeof s->label);
+        (void)find_value(probe, kinds[i].uuid, s->uuid, sizeof s->uuid);
+        if (find_value(probe, kinds[i].offset, offset, sizeof offset))
+            s->offset_bytes = strtoull(offset, NULL, 10);
+    }
+}
+
+static int identify(struct reading *r)
+{
+    int rc = -1;
+    blkid_probe probe = blkid_new_probe();
+    if (!probe)
+        return failed(r, ENOMEM, "preparing libblkid");
+    (void)posix_fadvise(r->fd, 0, 0, POSIX_FADV_DONTNEED);
+    if (blkid_probe_set_device(probe, r->fd, 0, 0) < 0 ||
+        blkid_probe_enable_superblocks(probe, 1) < 0 ||
+        blkid_probe_set_superblocks_flags(
+            probe, BLKID_SUBLKS_TYPE | BLKID_SUBLKS_USAGE | BLKID_SUBLKS_MAGIC |
+                       BLKID_SUBLKS_LABEL | BLKID_SUBLKS_UUID | BLKID_SUBLKS_BADCSUM) < 0 ||
+        blkid_probe_enable_partitions(probe, 1) < 0 ||
+        blkid_probe_set_partitions_flags(probe, BLKID_PARTS_FORCE_GPT | BLKID_PARTS_MAGIC) < 0) {
+        (void)failed(r, errno ? errno : EIO, "preparing libblkid");
+        goto out;
+    }
+    int found;
+    while (errno = 0, (found = blkid_do_probe(probe)) == 0)
+        take_signature(probe, r->report);
+    /* 1: that was all. */
+    rc = found == 1 ? 0 : failed(r, errno ? errno : EIO, "looking for signatures");
+out:
+    blkid_free_probe(probe);
+    return rc;
+}
+
+/* libblkid reads the first superblock of btrfs only; a further one alone is no blank disk either.
+ */
+static void add_btrfs_remains(struct probe_report *report, const bool magics[SUPERBLOCK_MIRRORS])
+{
+    for (size_t i = 0; i < report->n_signatures; i++)
+        if (strcmp(report->signatures[i].type, "btrfs") == 0)
+            return;
+    for (size_t i = 0; i < SUPERBLOCK_MIRRORS; i++) {
+        struct signature *s = magics[i] ? add_signature(report) : NULL;
+        if (!s)
+            continue;
+        (void)snprintf(s->type, sizeof s->type, "btrfs");
+        (void)snprintf(s->usage, sizeof s->usage, "filesystem");
+        s->offset_bytes = superblock_offsets[i] + SUPERBLOCK_MAGIC_AT;
+    }
+}
+
+static int read_all(struct reading *r)
+{
+    bool magics[SUPERBLOCK_MIRRORS];
+    void *window = NULL;
+    if (posix_memalign(&window, ALIGN_BYTES, WINDOW_BYTES) != 0)
+        return failed(r, ENOMEM, "preparing to read");
+    r->window = window;
+    if (open_disk(r) < 0 || read_directly(r, magics) < 0 || identify(r) < 0)
+        return -1;
+    add_btrfs_remains(r->report, magics);
+    if (medium_changed(r)) {
+        r->report->outcome = PROBE_CHANGED;
+        return -1;
+    }
+    return 0;
+}
+
+void probe_disk(const struct probe_request *request, struct probe_report *out_report,
+                int *out_claim)
+{
+    struct reading r = {.request = request, .report = out_report, .fd = -1, .direct = -1};
+    *out_report = (struct probe_report){.outcome = PROBE_READ};
+    *out_claim = -1;
+    if (read_all(&r) == 0 && request->claim)
+        *out_claim = take_fd(&r.fd);
+    free(r.window);
+    cleanup_fd(&r.direct);
+    cleanup_fd(&r.fd);
+}
