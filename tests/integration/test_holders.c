@@ -64,15 +64,17 @@ static void by_root(const char *path)
 static void by_open_file(const char *path)
 {
     autofree char *file = path_format("%s/open", path);
-    must(open(file, O_CREAT | O_RDWR | O_CLOEXEC, 0600) >= 0);
+    int fd = open(file, O_CREAT | O_RDWR | O_CLOEXEC, 0600);
+    must(fd >= 0);
 }
 
 static void by_map(const char *path)
 {
     autofree char *file = path_format("%s/mapped", path);
     int fd = open(file, O_CREAT | O_RDWR | O_CLOEXEC, 0600);
-    must(fd >= 0 && ftruncate(fd, 4096) == 0 &&
-         mmap(NULL, 4096, PROT_READ, MAP_SHARED, fd, 0) != MAP_FAILED);
+    must(fd >= 0 && ftruncate(fd, 4096) == 0);
+    const void *map = mmap(NULL, 4096, PROT_READ, MAP_SHARED, fd, 0);
+    must(map != MAP_FAILED);
     (void)close(fd);
 }
 
