@@ -19,8 +19,9 @@ struct attempt {
     struct inbox_item item; /* first: the inbox delivers it */
     struct inbox *inbox;
     nng_ctx ctx;
-    nng_aio *aio;
+    nng_aio *send, *receive;
     atomic_int phase;
+    atomic_bool cancelled;
 };
 
 int attempt_open(struct attempt *attempt, nng_socket socket, struct inbox *inbox, struct err *err);
@@ -35,7 +36,7 @@ void attempt_cancel(struct attempt *attempt);
 /* When its item has arrived: 0 with the reply, which is the caller's, or nng's error. */
 int attempt_finish(struct attempt *attempt, nng_msg **out_reply);
 
-/* Whatever it is doing; its item may be in the inbox afterwards only if it was there before. */
+/* Whatever it is doing; its item may be in the inbox afterwards. */
 void attempt_close(struct attempt *attempt);
 
 #endif

@@ -1,3 +1,5 @@
+storaged_test(NAME test_nng SOURCES ${CMAKE_CURRENT_LIST_DIR}/test_nng.c LINK nng)
+
 storaged_protobuf_c(probe_proto ROOT ${CMAKE_CURRENT_LIST_DIR}/proto FILES probe.proto)
 add_library(rpc_fixture STATIC ${CMAKE_CURRENT_LIST_DIR}/rpc_fixture.c)
 target_include_directories(rpc_fixture PUBLIC ${CMAKE_CURRENT_LIST_DIR})
