@@ -72,7 +72,7 @@ struct volume_member {
 struct volume_spec {
     const char *mount_root; /* absolute; made (0711) if missing; its parent must exist */
     const char *fsid;
-    const char *label;
+    const char *label;                   /* as diskd read it; the filesystem's own is what counts */
     const struct volume_member *members; /* all of them */
     size_t n_members;
     bool log_pending; /* the peek then must not replay: rescue=nologreplay */
@@ -124,11 +124,11 @@ int volume_open(const struct volume_spec *spec, struct volume **out_volume,
 const struct volume_info *volume_info(const struct volume *volume);
 
 /*
- * Gives the lock up and frees the volume, always; `volume` may be NULL. With `unmount`, also
+ * Gives the lock up and frees the volume, always; `volume` may be NULL. With `unmounting`, also
  * unmounts (never lazily): FAILED_PRECONDITION names the holders, and the mount stays as it is, to
  * be opened again. The cache must be unbound first.
  */
-int volume_close(struct volume *volume, bool unmount, struct err *err);
+int volume_close(struct volume *volume, bool unmounting, struct err *err);
 
 /* Makes durable all that was applied before the call, by either thread (START_SYNC, WAIT_SYNC). */
 int volume_commit(const struct volume *volume, struct err *err);
@@ -306,9 +306,9 @@ int volume_cache_bound(const struct volume *volume, const char *path, enum volum
                        struct err *err);
 
 /*
- * Binds the cache on `path` (made, 0755, if missing) with nosuid,nodev. Idempotent; a bind of
- * another cache of ours, recognised by its root "/cache/data" on a mount below the same mount root,
- * is replaced; ALREADY_EXISTS for anyone else's mount, which is left alone.
+ * Binds the cache on `path` (made, 0755, if missing) with nosuid,nodev. Idempotent. The bind of
+ * another cache of ours - the root is /cache/data and the filesystem is labelled "storaged:" - is
+ * replaced; ALREADY_EXISTS for anyone else's mount, which is left alone.
  */
 int volume_bind_cache(const struct volume *volume, const char *path, struct err *err);
 

@@ -1,0 +1,463 @@
+/*
+ * Opening a volume: look without writing, refuse with the reason, and only then mount for good.
+ *
+ * An attempt collects what has been made; whatever way it ends, what is left in it is closed, and a
+ * detached mount goes with its last descriptor. It is attached as the very last step that can fail
+ * but one, which detaches it again.
+ */
+#include "volume_private.h"
+
+#include "fsops.h"
+#include "mounts.h"
+#include "quota.h"
+
+#include <errno.h>
+#include <fcntl.h>
+#include <stdio.h>
+#include <string.h>
+#include <sys/file.h>
+#include <sys/stat.h>
+#include <sys/sysmacros.h>
+
+struct attempt {
+    const struct volume_spec *spec;
+    struct volume *volume;
+    struct descriptor descriptor;
+    bool has_descriptor;
+    char label[BTRFS_LABEL_SIZE]; /* the filesystem's own */
+    bool attached;                /* by us: to be detached when it fails after that */
+    enum volume_problem problem;
+    struct err *err;
+};
+
+static const char *const problem_names[] = {
+    [VOLUME_PROBLEM_NONE] = "none",
+    [VOLUME_PROBLEM_NOT_OURS] = "not-ours",
+    [VOLUME_PROBLEM_NO_DESCRIPTOR] = "no-descriptor",
+    [VOLUME_PROBLEM_NOT_EMPTY] = "not-empty",
+    [VOLUME_PROBLEM_WRONG_FSID] = "wrong-fsid",
+    [VOLUME_PROBLEM_TOO_NEW] = "too-new",
+    [VOLUME_PROBLEM_CORRUPT] = "corrupt",
+    [VOLUME_PROBLEM_OTHER_DISKS] = "other-disks",
+    [VOLUME_PROBLEM_QUOTA] = "quota",
+    [VOLUME_PROBLEM_PATH_TAKEN] = "path-taken",
+    [VOLUME_PROBLEM_MOUNT_FAILED] = "mount-failed",
+    [VOLUME_PROBLEM_FENCED] = "fenced",
+    [VOLUME_PROBLEM_FINISH_FAILED] = "finish-failed",
+    [VOLUME_PROBLEM_INTERNAL] = "internal",
+};
+
+const char *volume_problem_name(enum volume_problem problem)
+{
+    return (size_t)problem < array_length(problem_names) ? problem_names[problem] : "internal";
+}
+
+/* The error is set already; names the problem and returns its code. */
+static int fail(struct attempt *attempt, enum volume_problem problem)
+{
+    attempt->problem = problem;
+    return -(int)attempt->err->code;
+}
+
+/* ---- is it the one -------------------------------------------------------------------------- */
+
+static int check_spec(struct attempt *attempt)
+{
+    const struct volume_spec *spec = attempt->spec;
+    if (*spec->mount_root != '/' || !uuid_valid(spec->fsid) || spec->n_members == 0 ||
+        spec->n_members > VOLUME_MEMBERS_MAX ||
+        strlen(spec->mount_root) + UUID_TEXT_SIZE >= PATH_MAX) {
+        (void)err_set(attempt->err, ERR_INVALID_ARGUMENT, 0, spec->fsid,
+                      "not a pool that could be opened");
+        return fail(attempt, VOLUME_PROBLEM_INTERNAL);
+    }
+    return 0;
+}
+
+/* A device's name may belong to another disk by now. */
+static int check_devices(struct attempt *attempt)
+{
+    for (size_t i = 0; i < attempt->spec->n_members; i++) {
+        const struct volume_member *member = &attempt->spec->members[i];
+        struct stat status;
+        if (stat(member->path, &status) < 0) {
+            (void)err_errno(attempt->err, errno, member->path, "the member disk is gone");
+            return fail(attempt, VOLUME_PROBLEM_OTHER_DISKS);
+        }
+        if (!S_ISBLK(status.st_mode) || status.st_rdev != makedev(member->major, member->minor)) {
+            (void)err_set(attempt->err, ERR_FAILED_PRECONDITION, 0, member->path,
+                          "this name belongs to another device now");
+            return fail(attempt, VOLUME_PROBLEM_OTHER_DISKS);
+        }
+    }
+    return 0;
+}
+
+static int check_filesystem(struct attempt *attempt, int root)
+{
+    const struct volume_spec *spec = attempt->spec;
+    struct btrfs_filesystem filesystem;
+    char fsid[UUID_TEXT_SIZE];
+    int rc = btrfs_read_filesystem(root, &filesystem);
+    if (rc == 0)
+        rc = btrfs_read_label(root, attempt->label);
+    if (rc < 0) {
+        (void)err_errno(attempt->err, -rc, spec->fsid, "cannot read what filesystem this is");
+        return fail(attempt, VOLUME_PROBLEM_CORRUPT);
+    }
+    uuid_format(filesystem.fsid, fsid);
+    if (strcmp(fsid, spec->fsid) != 0) {
+        (void)err_set(attempt->err, ERR_FAILED_PRECONDITION, 0, spec->fsid, "the filesystem is %s",
+                      fsid);
+        return fail(attempt, VOLUME_PROBLEM_WRONG_FSID);
+    }
+    if (filesystem.n_devices != spec->n_members) {
+        (void)err_set(attempt->err, ERR_FAILED_PRECONDITION, 0, spec->fsid,
+                      "the filesystem has %llu devices, and %zu are here",
+                      (unsigned long long)filesystem.n_devices, spec->n_members);
+        return fail(attempt, VOLUME_PROBLEM_OTHER_DISKS);
+    }
+    return 0;
+}
+
+static bool begins(const char *text, const char *prefix)
+{
+    return strncmp(text, prefix, strlen(prefix)) == 0;
+}
+
+/* Without a descriptor it may be unfinished, if its label says so and nothing speaks against it. */
+static int judge_unfinished(struct attempt *attempt, int root)
+{
+    const struct volume_spec *spec = attempt->spec;
+    if (!spec->unfinished || !begins(attempt->label, VOLUME_LABEL_NEW)) {
+        bool ours = begins(attempt->label, VOLUME_LABEL);
+        (void)err_set(attempt->err, ERR_NOT_FOUND, 0, spec->fsid, "it has no pool descriptor");
+        return fail(attempt, ours ? VOLUME_PROBLEM_NO_DESCRIPTOR : VOLUME_PROBLEM_NOT_OURS);
+    }
+    if (!descriptor_name_valid(attempt->label + strlen(VOLUME_LABEL_NEW))) {
+        (void)err_set(attempt->err, ERR_FAILED_PRECONDITION, 0, spec->fsid,
+                      "its label names no pool that storaged could have made");
+        return fail(attempt, VOLUME_PROBLEM_NOT_OURS);
+    }
+    if (volume_check_empty(root, spec->fsid, attempt->err) < 0)
+        return fail(attempt, attempt->err->code == ERR_FAILED_PRECONDITION
+                                 ? VOLUME_PROBLEM_NOT_EMPTY
+                                 : VOLUME_PROBLEM_CORRUPT);
+    return 0;
+}
+
+/* All that can be told without writing. Leaves the descriptor, if there is one. */
+static int verify(struct attempt *attempt, int root)
+{
+    const struct volume_spec *spec = attempt->spec;
+    uint8_t data[DESCRIPTOR_MAX];
+    int rc = check_filesystem(attempt, root);
+    if (rc < 0)
+        return rc;
+    autoclose int meta = fsops_open_dir(root, VOLUME_DIR_META);
+    ssize_t length =
+        meta < 0 ? meta : fsops_get_attribute(meta, DESCRIPTOR_XATTR, data, sizeof data);
+    attempt->has_descriptor = length >= 0;
+    if (length == -ENOENT || length == -ENODATA || length == -ENOTDIR || length == -ELOOP)
+        return judge_unfinished(attempt, root);
+    if (length < 0) {
+        (void)err_errno(attempt->err, (int)-length, spec->fsid, "cannot read the pool descriptor");
+        return fail(attempt, VOLUME_PROBLEM_CORRUPT);
+    }
+    enum volume_problem problem =
+        descriptor_unpack(data, (size_t)length, &attempt->descriptor, attempt->err);
+    if (problem == VOLUME_PROBLEM_NONE)
+        problem = descriptor_compare(&attempt->descriptor, spec, attempt->err);
+    return problem == VOLUME_PROBLEM_NONE ? 0 : fail(attempt, problem);
+}
+
+/* ---- mounting ------------------------------------------------------------------------------- */
+
+static int open_mount(struct attempt *attempt, bool read_only, int *out_mount, int *out_root)
+{
+    const struct volume_spec *spec = attempt->spec;
+    const char *sources[VOLUME_MEMBERS_MAX];
+    for (size_t i = 0; i < spec->n_members; i++)
+        sources[i] = spec->members[i].path;
+    struct mounts_request request = {
+        .sources = sources,
+        .n_sources = spec->n_members,
+        .read_only = read_only,
+        .no_log_replay = read_only && spec->log_pending,
+    };
+    autoclose int mount = -1;
+    if (mounts_make(&request, &mount, attempt->err) < 0)
+        return fail(attempt, VOLUME_PROBLEM_MOUNT_FAILED);
+    int root = fsops_open_dir(mount, ".");
+    if (root < 0) {
+        (void)err_errno(attempt->err, -root, spec->fsid, "cannot open the filesystem's top");
+        return fail(attempt, VOLUME_PROBLEM_MOUNT_FAILED);
+    }
+    *out_mount = take_fd(&mount);
+    *out_root = root;
+    return 0;
+}
+
+static int peek(struct attempt *attempt)
+{
+    autoclose int mount = -1, root = -1;
+    int rc = open_mount(attempt, true, &mount, &root);
+    return rc < 0 ? rc : verify(attempt, root);
+}
+
+static int make_directory(const char *path, mode_t mode, struct err *err)
+{
+    if (mkdir(path, mode) < 0 && errno != EEXIST)
+        return err_errno(err, errno, path, "cannot make the directory");
+    return 0;
+}
+
+static int attach(struct attempt *attempt, int mount)
+{
+    const char *path = attempt->volume->info.path;
+    if (make_directory(attempt->spec->mount_root, 0711, attempt->err) < 0 ||
+        make_directory(path, 0700, attempt->err) < 0)
+        return fail(attempt, VOLUME_PROBLEM_PATH_TAKEN);
+    if (mounts_attach(mount, path, attempt->err) < 0)
+        return fail(attempt, attempt->err->os_errno == ENOTDIR || attempt->err->os_errno == ELOOP
+                                 ? VOLUME_PROBLEM_PATH_TAKEN
+                                 : VOLUME_PROBLEM_MOUNT_FAILED);
+    attempt->attached = true;
+    return 0;
+}
+
+/* ---- a mount that is there ------------------------------------------------------------------ */
+
+struct existing {
+    const char *path;
+    bool found, is_ours, is_hardened;
+};
+
+static int match_path(const struct mounts_entry *entry, void *data)
+{
+    struct existing *existing = data;
+    if (strcmp(entry->target, existing->path) != 0)
+        return 0;
+    /* The last one wins: it lies on top. */
+    existing->found = true;
+    existing->is_ours = strcmp(entry->type, "btrfs") == 0 && strcmp(entry->root, "/") == 0;
+    existing->is_hardened = mounts_has_option(entry->options, "nosuid") &&
+                            mounts_has_option(entry->options, "nodev") &&
+                            mounts_has_option(entry->options, "noatime");
+    return 0;
+}
+
+static int find_existing(struct attempt *attempt, struct existing *out_existing)
+{
+    char real_root[PATH_MAX], path[PATH_MAX];
+    *out_existing = (struct existing){.path = attempt->volume->info.path};
+    /* mountinfo has no symlinks in it. */
+    if (realpath(attempt->spec->mount_root, real_root)) {
+        if (snprintf(path, sizeof path, "%s/%s", real_root, attempt->spec->fsid) < PATH_MAX)
+            out_existing->path = path;
+    }
+    int rc = mounts_each("/proc/self/mountinfo", match_path, out_existing, attempt->err);
+    out_existing->path = attempt->volume->info.path;
+    return rc < 0 ? fail(attempt, VOLUME_PROBLEM_INTERNAL) : 0;
+}
+
+static int take_over(struct attempt *attempt, const struct existing *existing)
+{
+    struct volume *volume = attempt->volume;
+    struct btrfs_filesystem filesystem;
+    char fsid[UUID_TEXT_SIZE] = "no btrfs";
+    volume->root = fsops_open_dir(AT_FDCWD, existing->path);
+    if (volume->root < 0) {
+        (void)err_errno(attempt->err, -volume->root, existing->path, "cannot open the mount");
+        return fail(attempt, VOLUME_PROBLEM_MOUNT_FAILED);
+    }
+    if (existing->is_ours && btrfs_read_filesystem(volume->root, &filesystem) == 0)
+        uuid_format(filesystem.fsid, fsid);
+    if (strcmp(fsid, attempt->spec->fsid) != 0) {
+        (void)err_set(attempt->err, ERR_ALREADY_EXISTS, 0, existing->path,
+                      "something else is mounted here (%s)", fsid);
+        return fail(attempt, VOLUME_PROBLEM_PATH_TAKEN);
+    }
+    int rc = verify(attempt, volume->root);
+    if (rc == 0 && !existing->is_hardened &&
+        mounts_harden(volume->root, existing->path, attempt->err) < 0)
+        return fail(attempt, VOLUME_PROBLEM_MOUNT_FAILED);
+    volume->info.adopted = true;
+    return rc;
+}
+
+/* ---- making it ours ------------------------------------------------------------------------- */
+
+static int take_lock(struct attempt *attempt)
+{
+    struct volume *volume = attempt->volume;
+    int rc = attempt->has_descriptor ? 0 : fsops_make_dir(volume->root, VOLUME_DIR_META, 0700);
+    if (rc == 0 || rc == -EEXIST)
+        rc = volume->lock = fsops_open_dir(volume->root, VOLUME_DIR_META);
+    if (rc < 0) {
+        (void)err_errno(attempt->err, -rc, volume->info.fsid, "cannot open " VOLUME_DIR_META);
+        return fail(attempt, attempt->has_descriptor ? VOLUME_PROBLEM_CORRUPT
+                                                     : VOLUME_PROBLEM_FINISH_FAILED);
+    }
+    if (flock(volume->lock, LOCK_EX | LOCK_NB) < 0) {
+        (void)err_set(attempt->err, ERR_UNAVAILABLE, errno, volume->info.fsid,
+                      "a predecessor still holds the pool: a thread of it hangs there");
+        err_hint(attempt->err, "look at the disk; the pool opens when the thread is gone");
+        err_retryable(attempt->err, 1000);
+        return fail(attempt, VOLUME_PROBLEM_FENCED);
+    }
+    return 0;
+}
+
+static int finish(struct attempt *attempt)
+{
+    struct volume *volume = attempt->volume;
+    bool is_new = begins(attempt->label, VOLUME_LABEL_NEW);
+    if (attempt->has_descriptor && !is_new)
+        return 0;
+    if (!attempt->has_descriptor)
+        descriptor_make(attempt->spec, attempt->label + strlen(VOLUME_LABEL_NEW),
+                        &attempt->descriptor);
+    if (volume_finish(volume->root, volume->lock, &attempt->descriptor, !attempt->has_descriptor,
+                      attempt->err) < 0)
+        return fail(attempt, VOLUME_PROBLEM_FINISH_FAILED);
+    volume->info.finished = true;
+    return 0;
+}
+
+static int check_quota(struct attempt *attempt)
+{
+    enum volume_quota mode = volume_quota_mode(attempt->spec->fsid);
+    if (mode == attempt->descriptor.quota)
+        return 0;
+    (void)err_set(attempt->err, ERR_FAILED_PRECONDITION, 0, attempt->spec->fsid,
+                  "the pool was made with %s, and the kernel says %s",
+                  volume_quota_name(attempt->descriptor.quota), volume_quota_name(mode));
+    return fail(attempt, VOLUME_PROBLEM_QUOTA);
+}
+
+static int open_folders(struct attempt *attempt)
+{
+    struct volume *volume = attempt->volume;
+    volume->weak = fsops_open_dir(volume->root, VOLUME_DIR_WEAK);
+    volume->spaces = fsops_open_dir(volume->root, VOLUME_DIR_SPACES);
+    int rc = volume->weak < 0 ? volume->weak : volume->spaces;
+    if (rc >= 0)
+        return 0;
+    (void)err_errno(attempt->err, -rc, volume->info.fsid, "the pool lacks one of its folders");
+    return fail(attempt, VOLUME_PROBLEM_CORRUPT);
+}
+
+static int match_options(const struct mounts_entry *entry, void *data)
+{
+    const struct volume *volume = data;
+    if (entry->device != volume->fs_device)
+        return 0;
+    return mounts_has_option(entry->fs_options, "user_subvol_rm_allowed") ? 1
+           : mounts_has_option(entry->fs_options, "ro")                   ? 2
+                                                                          : 0;
+}
+
+/* Options belong to the superblock, which somebody may have mounted before us. */
+static int check_options(struct attempt *attempt)
+{
+    static const char *const reasons[] = {
+        [1] = "it is mounted with user_subvol_rm_allowed, which lets tenants destroy spaces",
+        [2] = "it is mounted read-only",
+    };
+    struct volume *volume = attempt->volume;
+    int rc = mounts_device(volume->root, &volume->fs_device, attempt->err);
+    if (rc == 0)
+        rc = mounts_each("/proc/self/mountinfo", match_options, volume, attempt->err);
+    if (rc == 0)
+        return 0;
+    if (rc > 0) {
+        (void)err_set(attempt->err, ERR_FAILED_PRECONDITION, 0, volume->info.fsid, "%s",
+                      reasons[rc]);
+        err_hint(attempt->err, "unmount it everywhere; storaged then mounts it by itself");
+    }
+    return fail(attempt, VOLUME_PROBLEM_MOUNT_FAILED);
+}
+
+static void fill_info(struct attempt *attempt)
+{
+    struct volume_info *info = &attempt->volume->info;
+    const struct descriptor *descriptor = &attempt->descriptor;
+    memcpy(info->uuid, descriptor->uuid, sizeof info->uuid);
+    memcpy(info->name, descriptor->name, sizeof info->name);
+    memcpy(info->type_evidence, descriptor->type_evidence, sizeof info->type_evidence);
+    info->disk_type = descriptor->disk_type;
+    info->quota = descriptor->quota;
+    info->created_us = descriptor->created_us;
+    info->n_members = descriptor->n_members;
+}
+
+static int make_ours(struct attempt *attempt)
+{
+    static int (*const steps[])(struct attempt *) = {take_lock, finish, check_quota, open_folders};
+    int rc = 0;
+    for (size_t i = 0; rc == 0 && i < array_length(steps); i++)
+        rc = steps[i](attempt);
+    return rc;
+}
+
+static int open_fresh(struct attempt *attempt)
+{
+    autoclose int mount = -1;
+    int rc = check_devices(attempt);
+    if (rc == 0)
+        rc = peek(attempt);
+    if (rc == 0)
+        rc = open_mount(attempt, false, &mount, &attempt->volume->root);
+    if (rc == 0)
+        rc = make_ours(attempt);
+    if (rc == 0)
+        rc = attach(attempt, mount);
+    return rc;
+}
+
+static int run_attempt(struct attempt *attempt)
+{
+    struct existing existing;
+    int rc = check_spec(attempt);
+    if (rc < 0)
+        return rc;
+    struct volume_info *info = &attempt->volume->info;
+    (void)snprintf(info->fsid, sizeof info->fsid, "%s", attempt->spec->fsid);
+    (void)snprintf(info->path, sizeof info->path, "%s/%s", attempt->spec->mount_root,
+                   attempt->spec->fsid);
+    rc = find_existing(attempt, &existing);
+    if (rc == 0 && existing.found) {
+        rc = take_over(attempt, &existing);
+        if (rc == 0)
+            rc = make_ours(attempt);
+    } else if (rc == 0) {
+        rc = open_fresh(attempt);
+    }
+    if (rc == 0)
+        rc = check_options(attempt);
+    if (rc == 0)
+        fill_info(attempt);
+    return rc;
+}
+
+int volume_open(const struct volume_spec *spec, struct volume **out_volume,
+                enum volume_problem *out_problem, struct err *err)
+{
+    struct volume *volume = malloc(sizeof *volume);
+    if (!volume) {
+        *out_problem = VOLUME_PROBLEM_INTERNAL;
+        return err_errno(err, ENOMEM, spec->fsid, "cannot open the pool");
+    }
+    *volume = (struct volume){.root = -1, .lock = -1, .weak = -1, .spaces = -1};
+    struct attempt attempt = {.spec = spec, .volume = volume, .err = err};
+    int rc = run_attempt(&attempt);
+    if (rc < 0) {
+        autoerr struct err unheard = {0};
+        (void)volume_close(volume, attempt.attached, &unheard);
+        *out_problem = attempt.problem;
+        return rc;
+    }
+    *out_volume = volume;
+    return 0;
+}

@@ -1,0 +1,73 @@
+/* What the files of a volume share; see volume.h for what it is and who may call what. */
+#ifndef WORKERS_POOLD_VOLUME_PRIVATE_H
+#define WORKERS_POOLD_VOLUME_PRIVATE_H
+
+#include "base/cleanup.h"
+#include "btrfs.h"
+#include "descriptor.h"
+#include "subvolumes.h"
+#include "volume.h"
+
+#include <stdatomic.h>
+
+/* The layout below the top of the filesystem. */
+#define VOLUME_DIR_META   ".storaged"
+#define VOLUME_DIR_WEAK   "weak"
+#define VOLUME_DIR_SPACES "spaces"
+#define VOLUME_DIR_CACHE  "cache"
+#define VOLUME_DIR_ZDB    "zdb"
+#define VOLUME_DATA       "data" /* the subvolume in an object's directory */
+
+enum { VOLUME_NESTED_MAX = 65536 }; /* subvolumes in one space; one with more is not reaped */
+
+struct volume {
+    struct volume_info info;
+    int root; /* the top directory */
+    int lock; /* .storaged, with its flock */
+    int weak, spaces;
+    dev_t fs_device; /* of the superblock, as mountinfo has it */
+    _Atomic uint64_t next_group;
+    atomic_bool scanned;
+};
+
+/* ---- volume_finish.c: what a pool must have ------------------------------------------------- */
+
+/* The quota mode that is on, 0 when none is; sysfs. */
+enum volume_quota volume_quota_mode(const char *fsid);
+
+/* Whether the top holds nothing but what finishing makes, and nothing in that. */
+int volume_check_empty(int root, const char *fsid, struct err *err);
+
+/*
+ * Makes of the filesystem the pool of that descriptor, from any point where it was left; durable on
+ * return. `lock` holds the lock. Not `fresh`: the descriptor is on disk, only the label is missing;
+ * else this fills its quota mode.
+ */
+int volume_finish(int root, int lock, struct descriptor *descriptor, bool fresh, struct err *err);
+
+/* ---- volume_space.c: objects in their directories ------------------------------------------- */
+
+/* Opens the directory of an object: the first of the places (-1 ends) that has it. */
+int volume_open_object(const struct volume *volume, const char *id, const enum volume_place *places,
+                       int *out_fd, enum volume_place *out_place, struct err *err);
+
+/* Its record. NOT_FOUND when it has none. */
+int volume_load_record(int fd, const char *object, struct record *out_record, struct err *err);
+int volume_store_record(int fd, const struct record *record, struct err *err);
+
+/*
+ * Builds an object in weak/<id> and moves it to `to_name` in `to_dir`; `flags` are those of
+ * renameat2(). The record is live in the end.
+ */
+int volume_build(struct volume *volume, struct record *record, int to_dir, const char *to_name,
+                 unsigned flags, struct err *err);
+
+/* Opens `data` in an object's directory. -ENOENT, or -ENOTDIR when it is no subvolume. */
+int volume_open_data(int object_fd);
+
+/* ---- volume_usage.c ------------------------------------------------------------------------- */
+
+/* What is charged to a group this moment; 0, or -errno: -ENOENT when there is none. */
+int volume_read_charge(const char *fsid, unsigned level, uint64_t number, uint64_t *out_bytes);
+
+#endif

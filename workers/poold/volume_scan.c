@@ -1,0 +1,173 @@
+/*
+ * Scanning: what is on the pool, by its records. Nothing is changed; what has no good record is
+ * reported with the reason and is nobody's to delete.
+ */
+#include "volume_private.h"
+
+#include "fsops.h"
+#include "quota.h"
+
+#include <errno.h>
+#include <fcntl.h>
+#include <stdio.h>
+#include <string.h>
+#include <sys/stat.h>
+
+enum { REASON_MAX = 256 };
+
+struct scan {
+    struct volume *volume;
+    volume_object_fn fn;
+    void *data;
+    uint64_t highest_group;
+    struct err *err;
+};
+
+static int report_unknown(struct scan *scan, enum volume_place place, const char *name,
+                          const char *reason)
+{
+    struct volume_object object = {.place = place, .name = name, .reason = reason};
+    return scan->fn(&object, scan->data);
+}
+
+static int report_record(struct scan *scan, enum volume_place place, const char *name,
+                         const struct record *record, int fd)
+{
+    struct stat status;
+    struct volume_object object = {.place = place, .name = name, .record = record};
+    object.has_data = fstatat(fd, VOLUME_DATA, &status, AT_SYMLINK_NOFOLLOW) == 0 &&
+                      S_ISDIR(status.st_mode) && status.st_ino == BTRFS_FIRST_FREE_OBJECTID;
+    if (record->qgroup > scan->highest_group)
+        scan->highest_group = record->qgroup;
+    return scan->fn(&object, scan->data);
+}
+
+static bool is_empty(int fd)
+{
+    struct stat status;
+    /* The size of a directory of btrfs counts the names in it; subvolumes are names. */
+    return fstat(fd, &status) == 0 && status.st_size == 0;
+}
+
+/* An empty directory of ours in weak/: a build that ended before it had a record. */
+static int report_unbegun(struct scan *scan, const char *name)
+{
+    struct record record = {
+        .kind = RECORD_KIND_SPACE, .state = RECORD_STATE_BUILDING, .generation = 1};
+    struct volume_object object = {.place = VOLUME_IN_WEAK, .name = name, .record = &record};
+    (void)snprintf(record.id, sizeof record.id, "%s", name);
+    return scan->fn(&object, scan->data);
+}
+
+static const char *find_misplaced(enum volume_place place, const char *name,
+                                  const struct record *record)
+{
+    if (place == VOLUME_IN_CACHE)
+        return record->kind == RECORD_KIND_CACHE ? NULL : "the cache's record is that of a space";
+    if (strcmp(record->id, name) != 0)
+        return "its record is that of another directory";
+    if (place == VOLUME_IN_SPACES && record->kind != RECORD_KIND_SPACE)
+        return "its record is not that of a space";
+    return NULL;
+}
+
+static int scan_object(struct scan *scan, int dir, enum volume_place place, const char *name)
+{
+    struct record record;
+    autoerr struct err why = {0};
+    autoclose int fd = fsops_open_dir(dir, name);
+    if (fd < 0)
+        return fd == -ENOENT ? 0
+                             : report_unknown(scan, place, name,
+                                              fd == -ENOTDIR || fd == -ELOOP ? "not a directory"
+                                                                             : strerror(-fd));
+    if (volume_load_record(fd, name, &record, &why) < 0) {
+        if (why.os_errno == ENODATA && place == VOLUME_IN_CACHE)
+            return 0; /* not made yet */
+        if (why.os_errno == ENODATA && place == VOLUME_IN_WEAK && uuid_valid(name) && is_empty(fd))
+            return report_unbegun(scan, name);
+        return report_unknown(scan, place, name, why.message);
+    }
+    const char *misplaced = find_misplaced(place, name, &record);
+    if (misplaced)
+        return report_unknown(scan, place, name, misplaced);
+    return report_record(scan, place, name, &record, fd);
+}
+
+typedef int (*entry_fn)(struct scan *scan, int dir, enum volume_place place, const char *name);
+
+static int scan_entries(struct scan *scan, int from, enum volume_place place, entry_fn each)
+{
+    int fd = fsops_open_dir(from, "."); /* with a position of its own */
+    autodir DIR *dir = fd < 0 ? NULL : fdopendir(fd);
+    if (!dir) {
+        int os_errno = fd < 0 ? -fd : errno;
+        cleanup_fd(&fd);
+        return err_errno(scan->err, os_errno, scan->volume->info.fsid, "cannot scan %s",
+                         volume_place_name(place));
+    }
+    for (;;) {
+        errno = 0;
+        struct dirent *entry = readdir(dir);
+        if (!entry && errno)
+            return err_errno(scan->err, errno, scan->volume->info.fsid, "cannot scan %s",
+                             volume_place_name(place));
+        if (!entry)
+            return 0;
+        if (strcmp(entry->d_name, ".") == 0 || strcmp(entry->d_name, "..") == 0)
+            continue;
+        int rc = each(scan, from, place, entry->d_name);
+        if (rc != 0)
+            return rc;
+    }
+}
+
+static int scan_top(struct scan *scan, int dir, enum volume_place place, const char *name)
+{
+    static const char *const known[] = {VOLUME_DIR_META, VOLUME_DIR_WEAK, VOLUME_DIR_SPACES,
+                                        VOLUME_DIR_CACHE, VOLUME_DIR_ZDB};
+    (void)dir;
+    for (size_t i = 0; i < array_length(known); i++)
+        if (strcmp(name, known[i]) == 0)
+            return 0;
+    return report_unknown(scan, place, name, "storaged did not make it");
+}
+
+/* Groups outlive their records by no more than a reap, but a number is never used twice. */
+static int find_highest_group(struct scan *scan)
+{
+    struct quota_tree tree;
+    int rc = quota_read(scan->volume->root, &tree);
+    if (rc < 0)
+        return err_errno(scan->err, -rc, scan->volume->info.fsid, "cannot read its quota groups");
+    for (size_t i = 0; i < tree.n_groups; i++) {
+        uint64_t id = tree.groups[i].id, number = id & BTRFS_GROUP_NUMBER_MAX;
+        if (id >> BTRFS_QGROUP_LEVEL_SHIFT == 1 && number > scan->highest_group)
+            scan->highest_group = number;
+    }
+    quota_free(&tree);
+    return 0;
+}
+
+int volume_scan(struct volume *volume, volume_object_fn fn, void *data, struct err *err)
+{
+    struct scan scan = {.volume = volume, .fn = fn, .data = data, .err = err};
+    int rc = find_highest_group(&scan);
+    if (rc == 0)
+        rc = scan_entries(&scan, volume->root, VOLUME_AT_TOP, scan_top);
+    if (rc == 0)
+        rc = scan_object(&scan, volume->root, VOLUME_IN_CACHE, VOLUME_DIR_CACHE);
+    if (rc == 0)
+        rc = scan_entries(&scan, volume->weak, VOLUME_IN_WEAK, scan_object);
+    if (rc == 0)
+        rc = scan_entries(&scan, volume->spaces, VOLUME_IN_SPACES, scan_object);
+    if (rc != 0)
+        return rc;
+    /* Another scan may have run meanwhile, and builds after it. */
+    uint64_t next = volume->next_group;
+    while (next <= scan.highest_group &&
+           !atomic_compare_exchange_weak(&volume->next_group, &next, scan.highest_group + 1))
+        ;
+    volume->scanned = true;
+    return 0;
+}

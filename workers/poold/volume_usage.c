@@ -1,0 +1,196 @@
+/*
+ * Usage, limits and capacity: what the kernel counts and enforces, and what the devices could hold.
+ */
+#include "volume_private.h"
+
+#include "capacity.h"
+#include "fsops.h"
+#include "quota.h"
+
+#include <errno.h>
+#include <fcntl.h>
+#include <inttypes.h>
+#include <stdio.h>
+#include <string.h>
+
+_Static_assert((int)CAPACITY_DEVICES_MAX == (int)VOLUME_MEMBERS_MAX, "a pool's members fit");
+_Static_assert(VOLUME_NO_LIMIT == BTRFS_NO_LIMIT, "they are handed on");
+
+/* ---- usage ---------------------------------------------------------------------------------- */
+
+int volume_usage(const struct volume *volume, volume_group_fn fn, void *data, struct err *err)
+{
+    struct quota_tree tree;
+    int rc = quota_read(volume->root, &tree);
+    if (rc < 0)
+        return err_errno(err, -rc, volume->info.fsid, "cannot read its quota groups");
+    for (size_t i = 0; rc == 0 && i < tree.n_groups; i++) {
+        const struct quota_group *found = &tree.groups[i];
+        struct volume_group group = {
+            .level = (unsigned)(found->id >> BTRFS_QGROUP_LEVEL_SHIFT),
+            .number = found->id & BTRFS_GROUP_NUMBER_MAX,
+            .usage_bytes = found->usage_bytes,
+            .limit_bytes = found->limit_bytes,
+            .parent = found->lowest_parent & BTRFS_GROUP_NUMBER_MAX,
+        };
+        rc = fn(&group, data);
+    }
+    quota_free(&tree);
+    return rc;
+}
+
+int volume_read_charge(const char *fsid, unsigned level, uint64_t number, uint64_t *out_bytes)
+{
+    char path[160], text[32] = "";
+    (void)snprintf(path, sizeof path, "/sys/fs/btrfs/%s/qgroups/%u_%" PRIu64 "/referenced", fsid,
+                   level, number);
+    autoclose int fd = open(path, O_RDONLY | O_CLOEXEC);
+    if (fd < 0 || read(fd, text, sizeof text - 1) < 0)
+        return -errno;
+    *out_bytes = strtoull(text, NULL, 10);
+    return 0;
+}
+
+int volume_group_usage(const struct volume *volume, uint64_t n, uint64_t *out_bytes,
+                       struct err *err)
+{
+    int rc = volume_read_charge(volume->info.fsid, 1, n, out_bytes);
+    return rc < 0 ? err_errno(err, -rc, volume->info.fsid, "cannot read quota group 1/%" PRIu64, n)
+                  : 0;
+}
+
+/* ---- limits --------------------------------------------------------------------------------- */
+
+static int open_record_dir(const struct volume *volume, const struct record *record)
+{
+    return record->kind == RECORD_KIND_CACHE ? fsops_open_dir(volume->root, VOLUME_DIR_CACHE)
+                                             : fsops_open_dir(volume->spaces, record->id);
+}
+
+static int enforce_limit(const struct volume *volume, const struct record *record, bool *repaired)
+{
+    struct quota_tree tree;
+    uint64_t group = btrfs_group(1, record->qgroup);
+    uint64_t wanted = record->limit_bytes ? record->limit_bytes : BTRFS_NO_LIMIT;
+    int rc = quota_read_group(volume->root, group, &tree);
+    if (rc < 0)
+        return rc;
+    const struct quota_group *found = quota_find(&tree, group);
+    uint64_t has = found ? found->limit_bytes : BTRFS_NO_LIMIT;
+    if (!found) {
+        rc = btrfs_create_group(volume->root, group);
+        rc = rc == -EEXIST ? 0 : rc;
+        *repaired = true;
+    }
+    if (rc == 0 && has != wanted) {
+        rc = btrfs_set_limit(volume->root, group, wanted);
+        *repaired = true;
+    }
+    quota_free(&tree);
+    return rc;
+}
+
+static int enforce_membership(const struct volume *volume, const struct record *record,
+                              bool *repaired)
+{
+    struct quota_tree tree;
+    uint64_t subvolume;
+    bool added = false;
+    unsigned taken = 0;
+    autoclose int object = open_record_dir(volume, record);
+    if (object < 0)
+        return object;
+    autoclose int data = volume_open_data(object);
+    if (data < 0)
+        return data;
+    int rc = btrfs_subvolume_id(data, &subvolume);
+    if (rc == 0)
+        rc = quota_read_group(volume->root, btrfs_group(0, subvolume), &tree);
+    if (rc < 0)
+        return rc;
+    rc = quota_claim(volume->root, &tree, btrfs_group(0, subvolume), btrfs_group(1, record->qgroup),
+                     &added, &taken);
+    quota_free(&tree);
+    *repaired |= added || taken > 0;
+    return rc;
+}
+
+int volume_enforce(const struct volume *volume, const struct record *record, bool *out_repaired,
+                   struct err *err)
+{
+    bool repaired = false;
+    if (record->state != RECORD_STATE_LIVE)
+        return err_set(err, ERR_FAILED_PRECONDITION, 0, record->id, "it is %s",
+                       record_state_name(record->state));
+    int rc = enforce_limit(volume, record, &repaired);
+    if (rc == 0)
+        rc = enforce_membership(volume, record, &repaired);
+    if (rc < 0)
+        return err_errno(err, -rc, record->id, "cannot enforce its limit");
+    *out_repaired = repaired;
+    return 0;
+}
+
+/* ---- capacity ------------------------------------------------------------------------------- */
+
+/* Profiles that make no pool of ours count as the nearest that promises no more. */
+static enum capacity_profile profile_of(uint64_t flags)
+{
+    if (flags & (BTRFS_BLOCK_GROUP_RAID1 | BTRFS_BLOCK_GROUP_RAID10))
+        return CAPACITY_RAID1;
+    return flags & BTRFS_BLOCK_GROUP_DUP ? CAPACITY_DUP : CAPACITY_SINGLE;
+}
+
+static void take_space(const struct btrfs_ioctl_space_info *space, void *data)
+{
+    struct capacity_input *input = data;
+    /* Not an allocation: the kernel's own reserve, which is part of metadata. */
+    if (space->flags & BTRFS_SPACE_INFO_GLOBAL_RSV)
+        return;
+    /* While profiles are converted there are two: the one that takes more counts. */
+    enum capacity_profile profile = profile_of(space->flags);
+    if (space->flags & BTRFS_BLOCK_GROUP_DATA && profile > input->data)
+        input->data = profile;
+    if (space->flags & BTRFS_BLOCK_GROUP_METADATA && profile > input->metadata)
+        input->metadata = profile;
+    if (space->flags & (BTRFS_BLOCK_GROUP_METADATA | BTRFS_BLOCK_GROUP_SYSTEM))
+        input->metadata_allocated_bytes += space->total_bytes;
+}
+
+static int read_devices(const struct volume *volume, struct volume_capacity *capacity)
+{
+    struct btrfs_filesystem filesystem;
+    int rc = btrfs_read_filesystem(volume->root, &filesystem);
+    if (rc < 0)
+        return rc;
+    for (uint64_t devid = 1;
+         devid <= filesystem.max_devid && capacity->n_devices < VOLUME_MEMBERS_MAX; devid++) {
+        struct btrfs_ioctl_dev_info_args device;
+        rc = btrfs_read_device(volume->root, devid, &device);
+        if (rc == -ENODEV)
+            continue;
+        if (rc < 0)
+            return rc;
+        capacity->devids[capacity->n_devices] = devid;
+        capacity->device_bytes[capacity->n_devices++] = device.total_bytes;
+    }
+    return 0;
+}
+
+int volume_capacity(const struct volume *volume, struct volume_capacity *out_capacity,
+                    struct err *err)
+{
+    struct volume_capacity capacity = {0};
+    struct capacity_input input = {0};
+    int rc = read_devices(volume, &capacity);
+    if (rc == 0)
+        rc = btrfs_read_spaces(volume->root, take_space, &input);
+    if (rc < 0)
+        return err_errno(err, -rc, volume->info.fsid, "cannot read how large it is");
+    memcpy(input.device_bytes, capacity.device_bytes, sizeof capacity.device_bytes);
+    input.n_devices = capacity.n_devices;
+    capacity.total_bytes = capacity_total(&input);
+    capacity.usable_bytes = capacity_usable(&input);
+    *out_capacity = capacity;
+    return 0;
+}
