@@ -1,0 +1,5 @@
+if(TARGET diskd_parts)
+  foreach(part classify superblock sysfs usage)
+    storaged_test(NAME test_disk_${part} SOURCES ${CMAKE_CURRENT_LIST_DIR}/test_disk_${part}.c LINK diskd_parts)
+  endforeach()
+endif()
