@@ -200,7 +200,7 @@ static int check_prefixed(struct cursor *cursor, const ProtobufCFieldDescriptor 
 static int check_field(struct cursor *cursor, struct err *err)
 {
     uint64_t key, value;
-    if (!read_varint(cursor, 5, &key) || key > UINT32_MAX)
+    if (!read_varint(cursor, 5, &key) || key > UINT32_MAX || key >> 3 == 0)
         return refuse_garbage(cursor, err);
     ProtobufCWireType wire_type = (ProtobufCWireType)(key & 7);
     const ProtobufCFieldDescriptor *field =

@@ -65,13 +65,19 @@ static void ignore_close(void *data)
     ++*(unsigned *)data;
 }
 
-void fixture_open(struct fixture *fixture)
+void fixture_prepare(struct fixture *fixture)
 {
     memset(fixture, 0, sizeof *fixture);
     assert_int_equal(uv_loop_init(&fixture->loop), 0);
     strcpy(fixture->folder, "/tmp/storaged-rpc-XXXXXX");
     assert_non_null(mkdtemp(fixture->folder));
     snprintf(fixture->url, sizeof fixture->url, "ipc://%s/probe.sock", fixture->folder);
+    fixture->epoch = FIXTURE_EPOCH;
+}
+
+void fixture_open(struct fixture *fixture)
+{
+    fixture_prepare(fixture);
     fixture_serve(fixture);
     fixture->client = fixture_connect(fixture);
 }
@@ -89,7 +95,7 @@ void fixture_serve(struct fixture *fixture)
         .huge = huge,
     };
     struct rpc_server_options options = {
-        .loop = &fixture->loop, .url = fixture->url, .epoch = FIXTURE_EPOCH};
+        .loop = &fixture->loop, .url = fixture->url, .epoch = fixture->epoch};
     autoerr struct err err = {0};
     assert_int_equal(rpc_server_open(&options, &fixture->server, &err), 0);
     assert_int_equal(rpc_server_add(fixture->server, &fixture->service.base, reads, &err), 0);

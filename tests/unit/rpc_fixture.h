@@ -22,6 +22,7 @@ struct fixture {
     uv_loop_t loop;
     char folder[64];
     char url[96];
+    uint64_t epoch;
     struct rpc_server *server;
     struct rpc_client *client;
     Test__V1__Probe_Service service;
@@ -40,6 +41,8 @@ struct outcome_seen {
     char text[256];
 };
 
+/* A folder and a loop; then a server in it, and a client. */
+void fixture_prepare(struct fixture *fixture);
 void fixture_open(struct fixture *fixture);
 void fixture_close(struct fixture *fixture);
 void fixture_serve(struct fixture *fixture);
