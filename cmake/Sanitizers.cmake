@@ -1,4 +1,13 @@
+option(STORAGED_TSAN "Build with ThreadSanitizer (nng, libuv and protobuf-c are not instrumented: tests/tsan.supp)" OFF)
+
+if(STORAGED_SANITIZE AND STORAGED_TSAN)
+  message(FATAL_ERROR "STORAGED_SANITIZE and STORAGED_TSAN exclude each other")
+endif()
 if(STORAGED_SANITIZE)
   add_compile_options(-fsanitize=address,undefined -fno-sanitize-recover=undefined -fno-omit-frame-pointer)
   add_link_options(-fsanitize=address,undefined)
+endif()
+if(STORAGED_TSAN)
+  add_compile_options(-fsanitize=thread -fno-omit-frame-pointer)
+  add_link_options(-fsanitize=thread)
 endif()
