@@ -1,0 +1,87 @@
+/* See the header. */
+#include "disknode.h"
+
+#include <errno.h>
+#include <fcntl.h>
+
+struct node *disknode_create_list(struct disk *const *disks)
+{
+    struct node *node = node_create_list(disks);
+    node_set(node, "supervisor.workers", "diskd");
+    return node;
+}
+
+static bool is_settled(struct node *node, void *data)
+{
+    (void)data;
+    autoreply Storage__V1__DiskListReply *disks = NULL;
+    return call_disks(node->storage, &disks, NULL) == 0 && disks->settled;
+}
+
+void disknode_start(struct node *node)
+{
+    node_spawn(node);
+    if (!node->storage)
+        node->storage = node_client(node);
+    if (!node->watch)
+        node->watch = watch_start(node);
+    node_wait(node, is_settled, NULL, "the disks have settled");
+    /* The watch has the stream from here on. */
+    (void)watch_wait(node->watch, "resync", NULL);
+}
+
+Storage__V1__DiskListReply *disknode_list(struct node *node)
+{
+    Storage__V1__DiskListReply *list = NULL;
+    autoerr struct err err = {0};
+    assert_ok(call_disks(node->storage, &list, &err), &err);
+    return list;
+}
+
+Storage__V1__Disk *disknode_get(struct node *node, const char *id)
+{
+    Storage__V1__Disk *disk = NULL;
+    autoerr struct err err = {0};
+    assert_ok(call_disk(node->storage, id, &disk, &err), &err);
+    return disk;
+}
+
+Storage__V1__Disk *disknode_probe(struct node *node, const struct disk *disk)
+{
+    Storage__V1__DiskProbeRequest request = STORAGE__V1__DISK_PROBE_REQUEST__INIT;
+    Storage__V1__Disk *found = NULL;
+    autoerr struct err err = {0};
+    request.id = (char *)(uintptr_t)disk->path;
+    assert_ok(storage_call(node->storage, "storage.v1.DiskService/Probe", &request, &found, &err),
+              &err);
+    return found;
+}
+
+void disknode_expect(struct node *node, const struct disk *disk, Storage__V1__DiskState state,
+                     const char *reason)
+{
+    autoreply Storage__V1__Disk *found = disknode_get(node, disk->path);
+    if (found->state != state || !strstr(found->reason, reason))
+        fail_msg("%s is in state %d: \"%s\"; expected %d: \"%s\"", disk->path, found->state,
+                 found->reason, state, reason);
+}
+
+const char *disk_name(const struct disk *disk)
+{
+    return disk->path + strlen("/dev/");
+}
+
+void disk_write(const struct disk *disk, uint64_t offset, const void *data, size_t size)
+{
+    autoclose int fd = open(disk->path, O_WRONLY | O_CLOEXEC);
+    if (fd < 0 || pwrite(fd, data, size, (off_t)offset) != (ssize_t)size || fsync(fd) < 0)
+        fail_msg("cannot write to %s: %s", disk->path, strerror(errno));
+}
+
+void disk_set_rotational(const struct disk *disk, bool rotational)
+{
+    autofree char *path = path_format("/sys/block/%s/queue/rotational", disk_name(disk));
+    autoclose int fd = open(path, O_WRONLY | O_CLOEXEC);
+    if (fd < 0 || write(fd, rotational ? "1" : "0", 1) != 1)
+        fail_msg("%s: %s", path, strerror(errno));
+}
