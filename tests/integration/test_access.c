@@ -6,7 +6,7 @@
 
 #define SSD STORAGE__V1__DISK_TYPE__DISK_TYPE_SSD
 
-enum { STRANGER = 4711, READER = 4712, ADMIN = 4713 };
+enum { STRANGER = 4711, READER = 4712, ADMIN = 4713, EXIT_NOT_ALLOWED = 6 };
 
 static struct node *start_node(void)
 {
@@ -73,10 +73,9 @@ static void the_group_reads_and_changes_nothing(void)
     }
     for (size_t i = 0; i < array_length(changes); i++) {
         struct command_result result = ctl_as(node, READER, HARNESS_GID, changes[i]);
-        assert_int_equal(result.status, ERR_PERMISSION_DENIED);
-        assert_non_null(strstr(result.err, "PERMISSION_DENIED"));
+        assert_int_equal(result.status, EXIT_NOT_ALLOWED);
     }
-    assert_int_equal(ctl_as(node, READER, HARNESS_GID, "shutdown").status, ERR_PERMISSION_DENIED);
+    assert_int_equal(ctl_as(node, READER, HARNESS_GID, "shutdown").status, EXIT_NOT_ALLOWED);
     autoerr struct err err = {0};
     autoreply Storage__V1__SpaceListReply *list = NULL;
     assert_ok(call_spaces(node->storage, &list, &err), &err);
