@@ -1,0 +1,139 @@
+/*
+ * A command is a noun: one file, one const table of verbs. What the user typed, and what every verb
+ * needs (the handle, tables, JSON), is the session.
+ */
+#ifndef STORAGECTL_COMMAND_H
+#define STORAGECTL_COMMAND_H
+
+#include "json.h"
+#include "storage.h"
+#include "table.h"
+
+enum { COMMAND_ARGS_MAX = 256, COMMAND_FLAGS_MAX = 64 };
+
+struct session;
+
+struct flag {
+    const char *name;  /* without the dashes */
+    const char *value; /* what it takes, for the help; NULL: nothing */
+    const char *help;
+};
+
+struct verb {
+    const char *name; /* NULL: the noun alone */
+    const char *args; /* for the help: "DISK..." */
+    unsigned min_args, max_args;
+    const struct flag *flags; /* ends at a NULL name; may be NULL */
+    const char *help;
+    bool impatient; /* does not wait for workers that are down */
+    int (*run)(struct session *session, struct err *err);
+};
+
+struct command {
+    const char *noun;
+    const char *help;
+    const struct verb *verbs; /* ends at a NULL `run` */
+};
+
+extern const struct command command_capacity, command_cache, command_disk, command_events,
+    command_pool, command_ready, command_shutdown, command_space, command_status, command_worker;
+/* NULL-terminated. */
+extern const struct command *const commands[];
+
+struct given_flag {
+    const struct flag *flag;
+    const char *value;
+};
+
+struct session {
+    const struct command *command;
+    const struct verb *verb;
+    const char *args[COMMAND_ARGS_MAX];
+    unsigned n_args;
+    struct given_flag flags[COMMAND_FLAGS_MAX];
+    unsigned n_flags;
+    bool help, version, json;
+    uint32_t timeout_ms;
+    const char *run_dir;    /* NULL: the library's choice */
+    const char *request_id; /* NULL: a random one */
+    FILE *out;
+    struct storage *storage; /* opened at the first use */
+};
+
+/* --- arguments.c --- */
+
+/* Reads argv into the session, which was zeroed. INVALID_ARGUMENT says what is wrong with it. */
+int session_parse(struct session *session, int argc, char **argv, struct err *err);
+extern const struct flag global_flags[];
+
+/* The value of a flag of the verb, "" for one that takes none; NULL if it was not given. The last
+ * one counts. */
+const char *session_flag(const struct session *session, const char *name);
+/* Quantities in flags; `out` is left alone when the flag was not given. */
+int session_flag_size(const struct session *session, const char *name, uint64_t *out_bytes,
+                      struct err *err);
+int session_flag_ms(const struct session *session, const char *name, uint32_t *out_ms,
+                    struct err *err);
+/* `base` is 10 or 8. */
+int session_flag_u32(const struct session *session, const char *name, int base, uint32_t *out_value,
+                     struct err *err);
+int session_parse_type(const char *text, Storage__V1__DiskType *out_type, struct err *err);
+
+/* --- help.c --- */
+
+void help_print(const struct command *command, FILE *out);
+
+/* --- report.c --- */
+
+/* 0..8, see help.c. */
+int report_exit_code(enum err_code code);
+/* On stderr for people; with --json as an object on stdout too. */
+void report_error(const struct session *session, const struct err *err);
+
+/* --- session.c --- */
+
+int session_open(struct session *session, struct err *err);
+void session_close(struct session *session);
+
+/* A read, and a change, which carries the request id. */
+int session_call(struct session *session, const char *method, const void *input, void *out_reply,
+                 struct err *err);
+int session_change(struct session *session, const char *method, const void *input, void *out_reply,
+                   struct err *err);
+
+/* The elements of a list reply, of all pages. */
+struct rows {
+    const ProtobufCMessage **rows; /* borrowed from the replies */
+    size_t n;
+    ProtobufCMessage **replies;
+    size_t n_replies;
+};
+#define autorows __attribute__((cleanup(rows_free)))
+void rows_free(struct rows *rows);
+
+/* `request` has a field page_token, and the reply next_page_token and the repeated field `key`. */
+int session_list(struct session *session, const char *method, ProtobufCMessage *request,
+                 const char *key, struct rows *out_rows, struct err *err);
+
+/* {"disks": [...]}, or the table. */
+int session_print_rows(const struct session *session, const char *key, const struct column *columns,
+                       const ProtobufCMessage *const *rows, size_t n, struct err *err);
+/* The object itself, or a line per field. */
+int session_print_object(const struct session *session, const ProtobufCMessage *message,
+                         struct err *err);
+/* The workers, as the supervisor has them. */
+int session_workers(struct session *session, Storage__V1__ControlReply **out_reply,
+                    struct err *err);
+
+extern const struct column disk_columns[], pool_columns[], capacity_columns[], worker_columns[];
+/* The capacity of one disk type. */
+int capacity_ask(struct session *session, Storage__V1__DiskType type,
+                 Storage__V1__CapacityReply **out_reply, struct err *err);
+
+static inline void cleanup_reply(void *reply)
+{
+    storage_free(*(void **)reply);
+}
+#define autoreply __attribute__((cleanup(cleanup_reply)))
+
+#endif
