@@ -225,12 +225,13 @@ static void print_path(const ProtobufCMessage *message, const char *path, FILE *
     const char *rest;
     struct value value = {message, first_field(message->descriptor, path, &rest)};
     for (size_t i = 0; value.field && i < value_count(&value); i++) {
+        if (*rest) {
+            print_path(value_message_at(&value, i), rest, out);
+            continue;
+        }
         if (ftell(out) > 0)
             (void)fputc(' ', out);
-        if (*rest)
-            print_path(value_message_at(&value, i), rest, out);
-        else
-            value_print(&value, i, out);
+        value_print(&value, i, out);
     }
 }
 
