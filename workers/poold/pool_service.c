@@ -1,0 +1,123 @@
+/* PoolService: what the pools and the cache are now. */
+#include "base/uuid.h"
+#include "describe.h"
+#include "node.h"
+
+#include <stdlib.h>
+#include <string.h>
+
+typedef Storage__V1__PoolService_Service service_t;
+
+/* ---- ListPools ---- */
+
+enum { POOLS_PAGE_MAX = 64 };
+
+static void on_list_pools(service_t *service, const Storage__V1__ListPoolsRequest *input,
+                          Storage__V1__ListPoolsReply_Closure closure, void *data)
+{
+    (void)closure;
+    struct node *node = services_node_of_pools(service);
+    if (*input->page_token && !uuid_valid(input->page_token)) {
+        rpc_call_refuse(data, ERR_INVALID_ARGUMENT, "page_token", "no page of ours follows it");
+        return;
+    }
+    size_t limit = POOLS_PAGE_MAX;
+    if (input->page_size > 0 && input->page_size < limit)
+        limit = input->page_size;
+    struct described_pool *described = calloc(limit, sizeof *described);
+    if (!described) {
+        rpc_call_refuse(data, ERR_RESOURCE_EXHAUSTED, NULL, "no memory for a list");
+        return;
+    }
+    Storage__V1__PoolInfo *list[POOLS_PAGE_MAX];
+    Storage__V1__ListPoolsReply reply = STORAGE__V1__LIST_POOLS_REPLY__INIT;
+    for (size_t i = 0; i < node->n_pools; i++) {
+        if (strcmp(node->pools[i]->fsid, input->page_token) <= 0)
+            continue;
+        if (reply.n_pools == limit) {
+            reply.next_page_token = list[limit - 1]->id;
+            break;
+        }
+        describe_pool(node->pools[i], &described[reply.n_pools]);
+        list[reply.n_pools] = &described[reply.n_pools].info;
+        reply.n_pools++;
+    }
+    reply.pools = list;
+    reply.epoch = event_publisher_epoch(node->worker->events);
+    reply.seq = event_publisher_seq(node->worker->events);
+    rpc_call_reply(data, &reply.base);
+    free(described);
+}
+
+/* ---- Capacity ---- */
+
+static void add(uint64_t *sum, uint64_t more)
+{
+    *sum = more > UINT64_MAX - *sum ? UINT64_MAX : *sum + more;
+}
+
+static void capacity_late(struct node *node, const void *input, struct rpc_call *call)
+{
+    const Storage__V1__CapacityRequest *request = input;
+    Storage__V1__CapacityReply reply = STORAGE__V1__CAPACITY_REPLY__INIT;
+    Storage__V1__PoolCapacity sum = STORAGE__V1__POOL_CAPACITY__INIT;
+    for (size_t i = 0; i < node->n_pools; i++) {
+        const struct pool *pool = node->pools[i];
+        Storage__V1__PoolCapacity one;
+        if (pool->type != request->disk_type || !pool_is_mounted(pool))
+            continue;
+        describe_capacity(pool, &one);
+        add(&sum.total, one.total);
+        add(&sum.usable, one.usable);
+        add(&sum.booked, one.booked);
+        add(&sum.used, one.used);
+        add(&sum.releasing, one.releasing);
+        sum.largest = one.largest > sum.largest ? one.largest : sum.largest;
+        reply.pools++;
+    }
+    reply.capacity = &sum;
+    reply.disk_type = request->disk_type;
+    rpc_call_reply(call, &reply.base);
+}
+
+static void on_capacity(service_t *service, const Storage__V1__CapacityRequest *input,
+                        Storage__V1__CapacityReply_Closure closure, void *data)
+{
+    (void)closure;
+    if (input->disk_type == STORAGE__V1__DISK_TYPE__DISK_TYPE_UNSPECIFIED)
+        rpc_call_refuse(data, ERR_INVALID_ARGUMENT, "disk_type", "say which disk type: SSD or HDD");
+    else
+        gate_pass(&services_node_of_pools(service)->gate, capacity_late, input, data);
+}
+
+/* ---- Cache ---- */
+
+static void on_cache(service_t *service, const Storage__V1__CacheRequest *input,
+                     Storage__V1__CacheInfo_Closure closure, void *data)
+{
+    (void)closure;
+    (void)input;
+    const struct node *node = services_node_of_pools(service);
+    const struct cache *cache = &node->cache;
+    Storage__V1__CacheInfo info = STORAGE__V1__CACHE_INFO__INIT;
+    info.mounted = cache->bound;
+    info.path = node->settings->cache_path;
+    if (cache->bound) {
+        info.pool = cache->pool->fsid;
+        if (cache->pool->cache) {
+            info.limit_bytes = cache->pool->cache->record.limit_bytes;
+            info.used_bytes = cache->pool->cache->booking.usage_bytes;
+        }
+    } else {
+        info.reason = (char *)(*cache->reason ? cache->reason : "its pool is not open yet");
+    }
+    rpc_call_reply(data, &info.base);
+}
+
+void pool_service_init(service_t *service)
+{
+    storage__v1__pool_service__init(service, NULL);
+    service->list_pools = on_list_pools;
+    service->capacity = on_capacity;
+    service->cache = on_cache;
+}

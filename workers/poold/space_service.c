@@ -1,0 +1,145 @@
+/* SpaceService: reads are answered here, changes go through the gate to reserve.c and release.c. */
+#include "answer.h"
+#include "base/cleanup.h"
+#include "base/uuid.h"
+#include "describe.h"
+#include "node.h"
+
+#include <stdlib.h>
+#include <string.h>
+
+typedef Storage__V1__SpaceService_Service service_t;
+
+static void on_reserve(service_t *service, const Storage__V1__ReserveRequest *input,
+                       Storage__V1__Space_Closure closure, void *data)
+{
+    (void)closure;
+    gate_pass(&services_node_of_spaces(service)->gate, reserve_begin, input, data);
+}
+
+static void on_release(service_t *service, const Storage__V1__ReleaseRequest *input,
+                       Storage__V1__ReleaseReply_Closure closure, void *data)
+{
+    (void)closure;
+    gate_pass(&services_node_of_spaces(service)->gate, release_begin, input, data);
+}
+
+/* ---- Get ---- */
+
+static struct space *find(struct node *node, const Storage__V1__SpaceGetRequest *request)
+{
+    struct space *space = *request->id ? index_find_id(&node->index, request->id)
+                                       : index_find_name(&node->index, request->name);
+    return space && space->phase != SPACE_BUILDING ? space : NULL;
+}
+
+static void get_late(struct node *node, const void *input, struct rpc_call *call)
+{
+    const Storage__V1__SpaceGetRequest *request = input;
+    const char *key = *request->id ? request->id : request->name;
+    const struct space *space = find(node, request);
+    if (space)
+        answer_space(call, space, false);
+    else if (!answer_not_known_yet(node, call, key))
+        rpc_call_refuse(call, ERR_NOT_FOUND, key, "there is no such space");
+}
+
+/* What is known is told at once; that something is not there, when all pools are known. */
+static void on_get(service_t *service, const Storage__V1__SpaceGetRequest *input,
+                   Storage__V1__Space_Closure closure, void *data)
+{
+    (void)closure;
+    struct node *node = services_node_of_spaces(service);
+    if (!*input->id == !*input->name)
+        rpc_call_refuse(data, ERR_INVALID_ARGUMENT, "id",
+                        "give the id or the name of the space, one of the two");
+    else if (find(node, input))
+        answer_space(data, find(node, input), false);
+    else
+        gate_pass(&node->gate, get_late, input, data);
+}
+
+/* ---- List ---- */
+
+/* One page under construction. */
+struct page {
+    struct described_space *described;
+    Storage__V1__Space **list;
+    size_t n, limit, bytes;
+    bool full;
+};
+
+static bool is_wanted(const struct space *space, const Storage__V1__SpaceListRequest *request)
+{
+    if (space->phase == SPACE_BUILDING)
+        return false;
+    if (*request->pool && strcmp(request->pool, space->pool->fsid) != 0)
+        return false;
+    return request->disk_type == STORAGE__V1__DISK_TYPE__DISK_TYPE_UNSPECIFIED ||
+           request->disk_type == space->record.disk_type;
+}
+
+static void add(struct page *page, const struct space *space)
+{
+    if (page->n == page->limit) {
+        page->full = true;
+        return;
+    }
+    struct described_space *described = &page->described[page->n];
+    describe_space(space, described);
+    size_t bytes = storage__v1__space__get_packed_size(&described->space) + 8;
+    if (page->bytes + bytes > SERVICES_PAGE_MAX_BYTES) {
+        page->full = true;
+        return;
+    }
+    page->bytes += bytes;
+    page->list[page->n++] = &described->space;
+}
+
+static void list_late(struct node *node, const void *input, struct rpc_call *call)
+{
+    const Storage__V1__SpaceListRequest *request = input;
+    struct page page = {.limit = SERVICES_PAGE_MAX};
+    if (request->page_size > 0 && request->page_size < SERVICES_PAGE_MAX)
+        page.limit = request->page_size;
+    page.described = malloc(page.limit * sizeof *page.described);
+    page.list = malloc(page.limit * sizeof(Storage__V1__Space *));
+    if (!page.described || !page.list) {
+        rpc_call_refuse(call, ERR_RESOURCE_EXHAUSTED, NULL, "no memory for a list");
+    } else {
+        const struct space *space;
+        for (size_t i = index_after(&node->index, request->page_token);
+             !page.full && (space = index_at(&node->index, i)); i++)
+            if (is_wanted(space, request))
+                add(&page, space);
+        Storage__V1__SpaceListReply reply = STORAGE__V1__SPACE_LIST_REPLY__INIT;
+        reply.n_spaces = page.n;
+        reply.spaces = page.list;
+        reply.epoch = event_publisher_epoch(node->worker->events);
+        reply.seq = event_publisher_seq(node->worker->events);
+        if (page.full && page.n > 0)
+            reply.next_page_token = page.list[page.n - 1]->id;
+        rpc_call_reply(call, &reply.base);
+    }
+    free(page.described);
+    free(page.list);
+}
+
+static void on_list(service_t *service, const Storage__V1__SpaceListRequest *input,
+                    Storage__V1__SpaceListReply_Closure closure, void *data)
+{
+    (void)closure;
+    if (*input->page_token && !uuid_valid(input->page_token))
+        rpc_call_refuse(data, ERR_INVALID_ARGUMENT, "page_token", "no page of ours follows it");
+    else
+        gate_pass(&services_node_of_spaces(service)->gate, list_late, input, data);
+}
+
+void space_service_init(service_t *service)
+{
+    storage__v1__space_service__init(service, NULL);
+    service->reserve = on_reserve;
+    service->release = on_release;
+    service->get = on_get;
+    service->list = on_list;
+}
