@@ -456,7 +456,7 @@ int rpc_client_call(struct rpc_client *client, const ProtobufCServiceDescriptor 
     if (budget_ms > RPC_DEADLINE_MAX_MS)
         return err_set(err, ERR_INVALID_ARGUMENT, 0, method, "a deadline is at most %d ms away",
                        RPC_DEADLINE_MAX_MS);
-    struct client_call *call;
+    struct client_call *call = NULL;
     int rc = call_new(client, service, descriptor, input, options->request_id, &call, err);
     if (rc < 0)
         return rc;
