@@ -154,7 +154,7 @@ static int check_input(const struct route *route, const char *method, const void
 static int call(struct storage *storage, const struct route *route, const ProtobufCMessage *input,
                 const char *request_id, struct answer *answer, struct err *err)
 {
-    struct rpc_client *client;
+    struct rpc_client *client = NULL;
     int rc = find_client(storage, route->worker, &client, err);
     if (rc < 0)
         return rc;

@@ -25,7 +25,7 @@ struct verb {
     unsigned min_args, max_args;
     const struct flag *flags; /* ends at a NULL name; may be NULL */
     const char *help;
-    bool impatient; /* does not wait for workers that are down */
+    bool impatient; /* waits for no worker that is down, and for no call for long */
     int (*run)(struct session *session, struct err *err);
 };
 

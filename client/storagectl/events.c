@@ -23,12 +23,13 @@ struct printer {
 
 /* --- a line ---------------------------------------------------------------------------------- */
 
-static void print_field(const ProtobufCMessage *message, const char *name, const char *label,
+/* Nothing, not even what stands before it, where the field is empty. */
+static void print_field(const ProtobufCMessage *message, const char *name, const char *before,
                         FILE *out)
 {
     autofree char *text = value_text(message, name);
     if (text && *text)
-        (void)fprintf(out, " %s%s", label, text);
+        (void)fprintf(out, "%s%s", before, text);
 }
 
 /* What a body has to say beside its id. */
@@ -48,15 +49,14 @@ static void print_body(const Storage__V1__Event *event, FILE *out)
     for (size_t i = 0; i < array_length(bodies); i++)
         if (bodies[i].body == event->body_case)
             for (const char *const *field = bodies[i].fields; *field; field++)
-                print_field(&event->disk->base, *field, "", out);
+                print_field(&event->disk->base, *field, " ", out);
 }
 
 static void print_text(const Storage__V1__Event *event, FILE *out)
 {
     print_field(&event->base, "time_us", "", out);
-    (void)fprintf(out, "  ");
-    print_field(&event->base, "worker", "", out);
-    print_field(&event->base, "seq", "#", out);
+    print_field(&event->base, "worker", " ", out);
+    print_field(&event->base, "seq", " #", out);
     print_field(&event->base, "topic", " ", out);
     print_field(&event->base, "object", " ", out);
     print_body(event, out);

@@ -7,15 +7,19 @@
 #include <errno.h>
 #include <string.h>
 
-enum { PAGES_MAX = 100000 };
+enum { PAGES_MAX = 100000, IMPATIENT_MS = 3000 };
 
 int session_open(struct session *session, struct err *err)
 {
     if (session->storage)
         return 0;
-    struct storage_options options = {.run_dir = session->run_dir,
-                                      .timeout_ms = session->timeout_ms,
-                                      .wait = !session->verb->impatient};
+    bool wait = !session->verb->impatient;
+    uint32_t most_ms = wait ? UINT32_MAX : IMPATIENT_MS;
+    struct storage_options options = {
+        .run_dir = session->run_dir,
+        .timeout_ms = session->timeout_ms < most_ms ? session->timeout_ms : most_ms,
+        .wait = wait,
+    };
     return storage_open(&options, &session->storage, err);
 }
 
