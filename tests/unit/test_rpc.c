@@ -3,6 +3,8 @@
 
 #include "base/clock.h"
 
+#include <endian.h>
+#include <poll.h>
 #include <stdio.h>
 #include <string.h>
 #include <sys/socket.h>
@@ -243,6 +245,57 @@ static void a_connection_that_comes_and_goes_harms_nobody(void **state)
     fixture_disconnect(fixture, other);
 }
 
+enum { UNREAD = 40 };
+
+/* Asks for this many replies of a megabyte, and reads none. Speaks the wire format by hand:
+ * greeting, then frames of type 1, length, request number, Call. */
+static int ask_and_never_read(const char *path)
+{
+    Test__V1__Ask ask = TEST__V1__ASK__INIT;
+    Storage__V1__Call envelope = STORAGE__V1__CALL__INIT;
+    uint8_t input[64], call_bytes[256], greeting[8];
+    ask.number = 1000000;
+    envelope.version = 1;
+    envelope.method = (char *)"test.v1.Probe/Huge";
+    envelope.input = (ProtobufCBinaryData){.len = test__v1__ask__pack(&ask, input), .data = input};
+    size_t length = storage__v1__call__pack(&envelope, call_bytes);
+
+    struct sockaddr_un address = {.sun_family = AF_UNIX};
+    strcpy(address.sun_path, path);
+    int fd = socket(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0);
+    assert_int_equal(connect(fd, (struct sockaddr *)&address, sizeof address), 0);
+    assert_int_equal(send(fd, "\0SP\0\0\x30\0\0", 8, 0), 8);
+    assert_int_equal(recv(fd, greeting, sizeof greeting, MSG_WAITALL), 8);
+    for (uint32_t i = 0; i < UNREAD; i++) {
+        uint64_t frame_length = htobe64(length + sizeof(uint32_t));
+        uint32_t number = htobe32(0x80000000u | i);
+        uint8_t frame[512] = {1};
+        memcpy(frame + 1, &frame_length, sizeof frame_length);
+        memcpy(frame + 9, &number, sizeof number);
+        memcpy(frame + 13, call_bytes, length);
+        assert_int_equal(send(fd, frame, 13 + length, 0), 13 + length);
+    }
+    return fd;
+}
+
+static void a_peer_that_does_not_read_is_closed(void **state)
+{
+    struct fixture *fixture = *state;
+    struct outcome_seen seen = {0};
+    int fd = ask_and_never_read(fixture->url + strlen("ipc://"));
+    struct pollfd gone = {.fd = fd};
+    for (unsigned i = 0; i < 200 && !(gone.revents & POLLHUP); i++) {
+        call(fixture, fixture->client, "Read", "others go on", NULL, &seen);
+        assert_int_equal(seen.err.code, ERR_OK);
+        fixture_run_for(fixture, 10);
+        (void)poll(&gone, 1, 0);
+    }
+    assert_true(gone.revents & POLLHUP);
+    close(fd);
+    call(fixture, fixture->client, "Read", "", NULL, &seen);
+    assert_int_equal(seen.err.code, ERR_OK);
+}
+
 static void the_deadline_answers_and_the_result_is_kept(void **state)
 {
     struct fixture *fixture = *state;
@@ -434,6 +487,7 @@ int main(void)
         with_server(wrong_input_never_reaches_a_handler),
         with_server(an_oversize_frame_costs_only_its_sender),
         with_server(a_connection_that_comes_and_goes_harms_nobody),
+        with_server(a_peer_that_does_not_read_is_closed),
         with_server(the_deadline_answers_and_the_result_is_kept),
         with_server(a_late_read_is_forgotten),
         with_server(the_same_id_joins_and_another_content_is_refused),
