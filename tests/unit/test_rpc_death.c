@@ -38,8 +38,11 @@ static void spawn(struct fixture *fixture, struct child *child, char *role, cons
         {.flags = UV_INHERIT_FD, .data.fd = 1},
         {.flags = UV_INHERIT_FD, .data.fd = 2},
     };
-    uv_process_options_t options = {
-        .file = program, .args = arguments, .exit_cb = on_child_exit, .stdio = stdio, .stdio_count = 3};
+    uv_process_options_t options = {.file = program,
+                                    .args = arguments,
+                                    .exit_cb = on_child_exit,
+                                    .stdio = stdio,
+                                    .stdio_count = 3};
     memset(child, 0, sizeof *child);
     child->process.data = child;
     assert_int_equal(uv_spawn(&fixture->loop, &child->process, &options), 0);
