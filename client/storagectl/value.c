@@ -91,7 +91,7 @@ const char *value_enum_name(const ProtobufCEnumDescriptor *type, int number, cha
         return NULL;
     const char *name = value->name + prefix_length(type, value->name);
     size_t n = 0;
-    for (; name[n] && n < 63; n++)
+    for (; n < 63 && name[n]; n++)
         buffer[n] = (char)tolower((unsigned char)name[n]);
     buffer[n] = '\0';
     return buffer;

@@ -167,6 +167,7 @@ static void *control_main(void *data)
 {
     (void)data;
     int fd;
+    /* cppcheck-suppress nullPointer ; accept(2) allows it */
     while ((fd = accept4(control.fd, NULL, NULL, SOCK_CLOEXEC)) >= 0) {
         answer_one(fd);
         (void)close(fd);
