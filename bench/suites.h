@@ -1,0 +1,31 @@
+/* What is measured: each suite makes its node, and one row for each name that report_wants(). */
+#ifndef BENCH_SUITES_H
+#define BENCH_SUITES_H
+
+#include "harness.h"
+#include "report.h"
+
+void suite_reserve(void); /* reserve_* */
+void suite_writer(void);  /* reserve_beside_writer */
+void suite_reads(void);   /* read_*, list_* */
+void suite_restart(void); /* restart_* */
+void suite_events(void);  /* event_* */
+void suite_boot(void);    /* boot_* */
+void suite_memory(void);  /* memory_* */
+
+/* The program as the floor of a read call: an nng server that sends back what it gets. */
+int echo_main(const char *url);
+
+/* Milliseconds since a clock_read_ns(CLOCK_MONOTONIC). */
+static inline double bench_ms_since(uint64_t start_ns)
+{
+    return (double)(clock_read_ns(CLOCK_MONOTONIC) - start_ns) / 1e6;
+}
+
+/* A node that makes small spaces cheap to book: exact limits, a small cache. Not started. */
+struct node *bench_node(struct disk *disk);
+
+/* Durable reserves of 1 MiB by that many clients at once, `count` in all; how many a second. */
+double bench_reserve_many(struct node *node, unsigned clients, unsigned count);
+
+#endif
