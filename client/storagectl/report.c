@@ -4,6 +4,8 @@
 #include "base/cleanup.h"
 #include "text.h"
 
+#include <string.h>
+
 int report_exit_code(enum err_code code)
 {
     static const int codes[] = {
@@ -62,6 +64,10 @@ void report_error(const struct session *session, const struct err *err)
     if (verb)
         (void)fprintf(stderr, "%s%s%s: ", session->command->noun, verb->name ? " " : "",
                       verb->name ? verb->name : "");
+    if (*err->object && !strstr(err->message, err->object)) {
+        text_print(err->object, stderr);
+        (void)fputs(": ", stderr);
+    }
     print_line("", err->message);
     for (size_t i = 0; i < err->n_blockers; i++)
         print_line("  - ", err->blockers[i]);
