@@ -27,7 +27,7 @@ static int read_owner(const struct session *session, Storage__V1__ReserveRequest
 {
     bool has_uid = session_flag(session, "uid"), has_gid = session_flag(session, "gid");
     if (has_uid != has_gid)
-        return err_set(err, ERR_INVALID_ARGUMENT, 0, "owner", "--uid and --gid go together");
+        return err_set(err, ERR_INVALID_ARGUMENT, 0, NULL, "--uid and --gid go together");
     if (has_uid)
         request->owner = owner;
     int rc = session_flag_u32(session, "uid", 10, &owner->uid, err);
@@ -39,7 +39,7 @@ static int read_request(const struct session *session, Storage__V1__ReserveReque
 {
     const char *type = session_flag(session, "type"), *name = session_flag(session, "name");
     if (!type || !session_flag(session, "size"))
-        return err_set(err, ERR_INVALID_ARGUMENT, 0, "reserve",
+        return err_set(err, ERR_INVALID_ARGUMENT, 0, NULL,
                        "--type and --size are required, as in --type ssd --size 1G");
     if (name)
         request->name = (char *)(uintptr_t)name;
