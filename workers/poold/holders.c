@@ -333,7 +333,7 @@ static int check_process(struct walk *walk, int proc, const char *pid)
     struct process process = {.pid = pid, .dir = dir};
     read_comm(&process);
     int rc = check_mounts(walk, &process);
-    if (strcmp(pid, walk->own_pid) == 0)
+    if (!walk->mount_id && strcmp(pid, walk->own_pid) == 0)
         return rc;
     for (size_t i = 0; rc == 0 && i < array_length(checks); i++)
         rc = checks[i](walk, &process);
@@ -493,6 +493,8 @@ int holders_find_on_mount(const char *path, struct holders *out_holders, struct 
         return err_errno(err, errno, path, "cannot look for its holders");
     walk.mount_id = mounts_id(fd);
     int rc = mounts_device(fd, &walk.fs_device, walk.err);
+    cleanup_fd(&fd); /* it would count */
+    fd = -1;
     if (rc == 0)
         rc = run_walk(&walk);
     *out_holders = target.found;

@@ -58,7 +58,7 @@ int holders_find(dev_t fs_device, struct holders_target *targets, size_t n_targe
 
 /*
  * Who uses one mount of the caller's mount namespace, and so keeps it from being unmounted: what is
- * open through it, and what is mounted below it. `path` is where it is mounted. *out_holders is
+ * open through it, by the caller too, and what is mounted below it. `path` is where it is mounted. *out_holders is
  * zero before; holders_clear() after, also on an error.
  */
 int holders_find_on_mount(const char *path, struct holders *out_holders, struct err *err);

@@ -32,15 +32,16 @@ int volume_commit(const struct volume *volume, struct err *err)
     return rc < 0 ? err_errno(err, -rc, volume->info.fsid, "cannot commit") : 0;
 }
 
-static int unmount(const char *path, struct err *err)
+int volume_unmount(const char *path, struct err *err)
 {
+    autoerr struct err own = {0};
+    struct err *heard = err ? err : &own;
     struct holders holders = {0};
-    int rc = mounts_detach(path, err);
-    if (rc == 0 || !err || err->os_errno != EBUSY)
-        return rc;
-    /* Who that is may be unknown: the refusal stands anyway. */
-    if (holders_find_on_mount(path, &holders, NULL) == 0 && holders.count > 0)
-        rc = holders_refuse(&holders, path, err);
+    int rc = mounts_detach(path, heard);
+    /* Who keeps it busy may be unknown: the refusal stands anyway. */
+    if (rc < 0 && heard->os_errno == EBUSY && holders_find_on_mount(path, &holders, NULL) == 0 &&
+        holders.count > 0)
+        rc = holders_refuse(&holders, path, heard);
     holders_clear(&holders);
     return rc;
 }
@@ -52,7 +53,7 @@ int volume_close(struct volume *volume, bool unmounting, struct err *err)
     int *const fds[] = {&volume->spaces, &volume->weak, &volume->lock, &volume->root};
     for (size_t i = 0; i < array_length(fds); i++)
         cleanup_fd(fds[i]);
-    int rc = unmounting ? unmount(volume->info.path, err) : 0;
+    int rc = unmounting ? volume_unmount(volume->info.path, err) : 0;
     free(volume);
     return rc;
 }

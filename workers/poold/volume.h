@@ -110,9 +110,10 @@ struct volume_info {
  * peeked at through a detached read-only mount, and only when its descriptor fits the spec mounted
  * for good: nosuid,nodev,noatime, its members named by device=, moved onto <mount root>/<fsid>.
  * A mount of ours whose filesystem runs on other devices than the spec's members, because its disk
- * went away and came back, is dead: it is detached (lazily if need be) and not taken over.
- * An unfinished one is finished before anyone can see it. On return the pool's lock is held, and
- * record states are as found: scan next.
+ * went away and came back, or that takes no writes any more, is dead: it is unmounted and not taken
+ * over. While somebody still uses it that fails (MOUNT_FAILED, the holders named): the kernel
+ * mounts no second filesystem of one fsid. An unfinished one is finished before anyone can see it.
+ * On return the pool's lock is held, and record states are as found: scan next.
  *
  * On failure *out_problem says which, and nothing is mounted that was not before; the disks were
  * written to only if the problem is FENCED, QUOTA, PATH_TAKEN (a mount for good writes),

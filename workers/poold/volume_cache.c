@@ -173,20 +173,6 @@ int volume_cache_bound(const struct volume *volume, const char *path, enum volum
     return 0;
 }
 
-/* Takes a bind of ours away, and names who uses it when that fails. */
-static int detach(const char *path, struct err *err)
-{
-    autoerr struct err own = {0};
-    struct err *heard = err ? err : &own;
-    struct holders holders = {0};
-    int rc = mounts_detach(path, heard);
-    if (rc < 0 && heard->os_errno == EBUSY && holders_find_on_mount(path, &holders, NULL) == 0 &&
-        holders.count > 0)
-        rc = holders_refuse(&holders, path, heard);
-    holders_clear(&holders);
-    return rc;
-}
-
 static int attach(const struct volume *volume, const char *path, struct err *err)
 {
     autoclose int object = fsops_open_dir(volume->root, VOLUME_DIR_CACHE);
@@ -210,7 +196,7 @@ int volume_bind_cache(const struct volume *volume, const char *path, struct err 
             return attach(volume, path, err);
         if (bound == VOLUME_BOUND_FOREIGN)
             break;
-        rc = detach(path, err);
+        rc = volume_unmount(path, err);
         if (rc < 0)
             return rc;
     }
@@ -222,5 +208,5 @@ int volume_unbind_cache(const struct volume *volume, const char *path, struct er
 {
     enum volume_bound bound;
     int rc = volume_cache_bound(volume, path, &bound, err);
-    return rc < 0 || bound != VOLUME_BOUND_OURS ? rc : detach(path, err);
+    return rc < 0 || bound != VOLUME_BOUND_OURS ? rc : volume_unmount(path, err);
 }

@@ -26,6 +26,7 @@ struct attempt {
     bool has_descriptor;
     char label[BTRFS_LABEL_SIZE]; /* the filesystem's own */
     bool attached;                /* by us: to be detached when it fails after that */
+    bool dead;                    /* the mount that was there no longer reaches its disks */
     enum volume_problem problem;
     struct err *err;
 };
@@ -261,6 +262,21 @@ static int find_existing(struct attempt *attempt, struct existing *out_existing)
     return rc < 0 ? fail(attempt, VOLUME_PROBLEM_INTERNAL) : 0;
 }
 
+/* A disk that went away and came back is another device, though it may have the same name. */
+static bool runs_on_members(const struct attempt *attempt, int root)
+{
+    for (size_t i = 0; i < attempt->spec->n_members; i++) {
+        const struct volume_member *member = &attempt->spec->members[i];
+        struct btrfs_ioctl_dev_info_args device;
+        struct stat status;
+        if (btrfs_read_device(root, member->devid, &device) < 0 ||
+            stat((const char *)device.path, &status) < 0 ||
+            status.st_rdev != makedev(member->major, member->minor))
+            return false;
+    }
+    return true;
+}
+
 static int take_over(struct attempt *attempt, const struct existing *existing)
 {
     struct volume *volume = attempt->volume;
@@ -278,11 +294,16 @@ static int take_over(struct attempt *attempt, const struct existing *existing)
                       "something else is mounted here (%s)", fsid);
         return fail(attempt, VOLUME_PROBLEM_PATH_TAKEN);
     }
-    int rc = verify(attempt, volume->root);
-    if (rc == 0 && !existing->is_hardened &&
-        mounts_harden(volume->root, existing->path, attempt->err) < 0)
-        return fail(attempt, VOLUME_PROBLEM_MOUNT_FAILED);
     volume->info.adopted = true;
+    attempt->dead = !runs_on_members(attempt, volume->root);
+    if (attempt->dead)
+        return 0;
+    int rc = verify(attempt, volume->root);
+    if (rc < 0)
+        attempt->dead = attempt->err->os_errno == EIO;
+    else if (!existing->is_hardened &&
+             mounts_harden(volume->root, existing->path, attempt->err) < 0)
+        return fail(attempt, VOLUME_PROBLEM_MOUNT_FAILED);
     return rc;
 }
 
@@ -334,6 +355,26 @@ static int check_quota(struct attempt *attempt)
                   "the pool was made with %s, and the kernel says %s",
                   volume_quota_name(attempt->descriptor.quota), volume_quota_name(mode));
     return fail(attempt, VOLUME_PROBLEM_QUOTA);
+}
+
+/*
+ * What stands in caches says nothing about the disk: writes the descriptor as it is, and commits.
+ * A mount whose disk went away, or that the kernel made read-only, fails here.
+ */
+static int write_canary(struct attempt *attempt)
+{
+    struct volume *volume = attempt->volume;
+    uint8_t data[DESCRIPTOR_MAX];
+    ssize_t length = fsops_get_attribute(volume->lock, DESCRIPTOR_XATTR, data, sizeof data);
+    int rc = length < 0 ? (int)length
+                        : fsops_set_attribute(volume->lock, DESCRIPTOR_XATTR, data, (size_t)length);
+    if (rc == 0)
+        rc = btrfs_commit(volume->root);
+    if (rc == 0)
+        return 0;
+    attempt->dead = volume->info.adopted;
+    (void)err_errno(attempt->err, -rc, volume->info.fsid, "its disk takes no writes");
+    return fail(attempt, VOLUME_PROBLEM_MOUNT_FAILED);
 }
 
 static int open_folders(struct attempt *attempt)
@@ -394,7 +435,8 @@ static void fill_info(struct attempt *attempt)
 
 static int make_ours(struct attempt *attempt)
 {
-    static int (*const steps[])(struct attempt *) = {take_lock, finish, check_quota, open_folders};
+    static int (*const steps[])(struct attempt *) = {take_lock, finish, write_canary, check_quota,
+                                                     open_folders};
     int rc = 0;
     for (size_t i = 0; rc == 0 && i < array_length(steps); i++)
         rc = steps[i](attempt);
@@ -416,6 +458,37 @@ static int open_fresh(struct attempt *attempt)
     return rc;
 }
 
+static void close_descriptors(struct volume *volume)
+{
+    int *const fds[] = {&volume->spaces, &volume->weak, &volume->lock, &volume->root};
+    for (size_t i = 0; i < array_length(fds); i++) {
+        cleanup_fd(fds[i]);
+        *fds[i] = -1;
+    }
+}
+
+/*
+ * Not lazily: as long as somebody uses the dead filesystem the kernel mounts no other of this fsid.
+ */
+static int replace_dead(struct attempt *attempt)
+{
+    struct volume *volume = attempt->volume;
+    close_descriptors(volume);
+    attempt->has_descriptor = false;
+    volume->info.adopted = false;
+    if (volume_unmount(volume->info.path, attempt->err) < 0)
+        return fail(attempt, VOLUME_PROBLEM_MOUNT_FAILED);
+    return open_fresh(attempt);
+}
+
+static int open_existing(struct attempt *attempt, const struct existing *existing)
+{
+    int rc = take_over(attempt, existing);
+    if (rc == 0 && !attempt->dead)
+        rc = make_ours(attempt);
+    return attempt->dead ? replace_dead(attempt) : rc;
+}
+
 static int run_attempt(struct attempt *attempt)
 {
     struct existing existing;
@@ -427,13 +500,8 @@ static int run_attempt(struct attempt *attempt)
     (void)snprintf(info->path, sizeof info->path, "%s/%s", attempt->spec->mount_root,
                    attempt->spec->fsid);
     rc = find_existing(attempt, &existing);
-    if (rc == 0 && existing.found) {
-        rc = take_over(attempt, &existing);
-        if (rc == 0)
-            rc = make_ours(attempt);
-    } else if (rc == 0) {
-        rc = open_fresh(attempt);
-    }
+    if (rc == 0)
+        rc = existing.found ? open_existing(attempt, &existing) : open_fresh(attempt);
     if (rc == 0)
         rc = check_options(attempt);
     if (rc == 0)

@@ -30,6 +30,11 @@ struct volume {
     atomic_bool scanned;
 };
 
+/* ---- volume.c ------------------------------------------------------------------------------- */
+
+/* Takes the mount on top at `path` away, never lazily; names the holders when it is busy. */
+int volume_unmount(const char *path, struct err *err);
+
 /* ---- volume_finish.c: what a pool must have ------------------------------------------------- */
 
 /* The quota mode that is on, 0 when none is; sysfs. */
