@@ -20,30 +20,26 @@ static int do_list(struct supervisor *supervisor, const Storage__V1__ControlRequ
     return 0;
 }
 
-static int find(struct supervisor *supervisor, const Storage__V1__WorkerRequest *request,
-                struct ward **out_ward, struct err *err)
+/* Does `verb` to the worker of that name. */
+static int do_to_ward(struct supervisor *supervisor, const Storage__V1__WorkerRequest *request,
+                      int (*verb)(struct ward *ward, struct err *err), struct err *err)
 {
     struct ward *ward = supervisor_find(supervisor, request->name);
     if (!ward)
         return err_set(err, ERR_NOT_FOUND, 0, request->name, "no worker has this name");
-    *out_ward = ward;
-    return 0;
+    return verb(ward, err);
 }
 
 static int do_restart(struct supervisor *supervisor, const Storage__V1__ControlRequest *request,
                       struct err *err)
 {
-    struct ward *ward;
-    int rc = find(supervisor, request->restart, &ward, err);
-    return rc < 0 ? rc : ward_restart(ward, err);
+    return do_to_ward(supervisor, request->restart, ward_restart, err);
 }
 
 static int do_reset(struct supervisor *supervisor, const Storage__V1__ControlRequest *request,
                     struct err *err)
 {
-    struct ward *ward;
-    int rc = find(supervisor, request->reset, &ward, err);
-    return rc < 0 ? rc : ward_reset(ward, err);
+    return do_to_ward(supervisor, request->reset, ward_reset, err);
 }
 
 static int do_shutdown(struct supervisor *supervisor, const Storage__V1__ControlRequest *request,
