@@ -88,10 +88,15 @@ static int take_life_lock(struct err *err)
 
 static void on_impatience(uv_timer_t *timer)
 {
+    const struct rpc_server *rpc = self.worker.rpc;
     (void)timer;
-    log_warning("left with calls unanswered", "calls",
-                log_u64(rpc_server_pending(self.worker.rpc)));
+    log_warning("left with work unfinished", "calls", log_u64(rpc ? rpc_server_pending(rpc) : 0));
     _exit(EXIT_SUCCESS);
+}
+
+static void on_server_closed(void *data)
+{
+    ((struct worker *)data)->rpc = NULL;
 }
 
 void worker_stopped(struct worker *worker, const char *left)
@@ -105,7 +110,7 @@ void worker_stopped(struct worker *worker, const char *left)
     /* The timer does not keep the loop alive: it fires only if something else still does. */
     (void)uv_timer_start(&self.patience, on_impatience, CLOSE_WAIT_MS, 0);
     uv_unref((uv_handle_t *)&self.patience);
-    rpc_server_close(worker->rpc, NULL, NULL);
+    rpc_server_close(worker->rpc, on_server_closed, worker);
     event_publisher_close(worker->events, NULL, NULL);
 }
 
