@@ -77,6 +77,7 @@ struct registry {
     struct usage *usage;
     bool usage_stale;
     bool enumerated, settled, closing;
+    int stop_fd; /* an eventfd: readable when operations have to end */
     uv_timer_t usage_timer;
     uv_timer_t hang_timer;
 };

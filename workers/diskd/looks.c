@@ -231,7 +231,8 @@ void look_end(struct disk *disk)
     disk->look = NULL;
     if (!disk->lane)
         return;
-    struct retired_lane *retired = calloc(1, sizeof *retired);
+    bool hangs = registry->closing && disk->late;
+    struct retired_lane *retired = hangs ? NULL : calloc(1, sizeof *retired);
     if (!retired) {
         lane_abandon(disk->lane);
     } else {

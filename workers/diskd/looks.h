@@ -12,7 +12,8 @@ void look_now(struct disk *disk);
 
 int look_open_lane(struct disk *disk, struct err *err);
 
-/* Forgets the look that is out, if any: its result will go nowhere. The lane ends when it can. */
+/* Forgets the look that is out, if any: its result will go nowhere. The lane ends when it can; a
+ * hanging one is not waited for when diskd stops. */
 void look_end(struct disk *disk);
 
 /* Gives up the retired lanes that have been busy for longer. */

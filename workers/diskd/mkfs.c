@@ -68,24 +68,32 @@ static bool take_output(int fd, struct output *output)
     return n > 0 || (n < 0 && (errno == EINTR || errno == EAGAIN));
 }
 
-/* Until the child has ended; false: the deadline came first. */
-static bool watch_child(int pidfd, int output_fd, uint64_t deadline_ms, struct output *output)
+enum child_end { CHILD_ENDED, CHILD_LATE, CHILD_STOPPED };
+
+/* Until the child has ended and all it said is read, or until it has to be ended. */
+static enum child_end watch_child(int pidfd, int output_fd, int stop_fd, uint64_t deadline_ms,
+                                  struct output *output)
 {
-    struct pollfd fds[] = {{.fd = pidfd, .events = POLLIN}, {.fd = output_fd, .events = POLLIN}};
+    enum { STOP, CHILD, OUTPUT };
+    struct pollfd fds[] = {
+        [STOP] = {.fd = stop_fd, .events = POLLIN},
+        [CHILD] = {.fd = pidfd, .events = POLLIN},
+        [OUTPUT] = {.fd = output_fd, .events = POLLIN},
+    };
     for (;;) {
         uint64_t now = clock_monotonic_ms();
         uint64_t left = deadline_ms > now ? deadline_ms - now : 0;
         int n = poll(fds, array_length(fds), left > INT_MAX ? INT_MAX : (int)left);
         if (n == 0)
-            return false;
+            return CHILD_LATE;
         if (n < 0)
             continue;
-        if (fds[1].revents && !take_output(output_fd, output))
-            fds[1].fd = -1;
-        else if (!fds[1].revents && fds[0].revents)
-            return true;
-        if (fds[1].fd < 0 && fds[0].revents)
-            return true;
+        if (fds[STOP].revents)
+            return CHILD_STOPPED;
+        if (fds[OUTPUT].revents && !take_output(output_fd, output))
+            fds[OUTPUT].fd = -1;
+        else if (fds[CHILD].revents && !fds[OUTPUT].revents)
+            return CHILD_ENDED;
     }
 }
 
@@ -115,7 +123,7 @@ static int judge(int status, const char *path, struct output *output, struct err
 }
 
 int mkfs_btrfs(const char *path, const char *fsid, const char *label, uint32_t deadline_ms,
-               struct err *err)
+               int stop_fd, struct err *err)
 {
     const char *argv[] = {"mkfs.btrfs", "-q", "-K", "-d",  "single", "-m", "dup",
                           "-U",         fsid, "-L", label, "--",     path, NULL};
@@ -136,13 +144,17 @@ int mkfs_btrfs(const char *path, const char *fsid, const char *label, uint32_t d
 
     autoclose int pidfd = pidfd_open(pid, 0);
     int os_errno = errno;
-    bool ended = pidfd >= 0 && watch_child(pidfd, out, deadline, &output);
-    if (!ended)
+    enum child_end end = CHILD_ENDED;
+    if (pidfd >= 0)
+        end = watch_child(pidfd, out, stop_fd, deadline, &output);
+    if (pidfd < 0 || end != CHILD_ENDED)
         (void)kill(pid, SIGKILL);
     int status = reap(pid);
     if (pidfd < 0)
         return err_errno(err, os_errno, path, "cannot watch mkfs.btrfs");
-    if (!ended)
+    if (end == CHILD_STOPPED)
+        return err_set(err, ERR_CANCELLED, 0, path, "mkfs.btrfs was ended because diskd stops");
+    if (end == CHILD_LATE)
         return err_set(err, ERR_DEADLINE_EXCEEDED, 0, path,
                        "mkfs.btrfs had not ended after %" PRIu32 " ms and was killed", deadline_ms);
     return judge(status, path, &output, err);

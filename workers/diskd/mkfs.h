@@ -11,10 +11,11 @@
 #include "base/error.h"
 
 /*
- * One device, data single, metadata DUP, nothing discarded. -ERR_DEADLINE_EXCEEDED: it was killed.
- * The error carries what it said.
+ * One device, data single, metadata DUP, nothing discarded. It is killed at the deadline
+ * (-ERR_DEADLINE_EXCEEDED), and when `stop_fd` becomes readable (-ERR_CANCELLED). Otherwise the
+ * error carries what it said.
  */
 int mkfs_btrfs(const char *path, const char *fsid, const char *label, uint32_t deadline_ms,
-               struct err *err);
+               int stop_fd, struct err *err);
 
 #endif

@@ -40,6 +40,7 @@ struct entry {
     struct sysfs_device device;
     char id[DISK_ID_MAX];
     uint32_t mkfs_ms;
+    int stop_fd; /* the registry's */
     char fsid[UUID_TEXT_SIZE];
     char name[POOL_NAME_LENGTH + 1];
     bool out;  /* the job is on the lane */
@@ -53,7 +54,8 @@ struct preparation {
     Storage__V1__PrepareReply_Closure closure;
     struct rpc_call *call; /* NULL: answered */
     uv_timer_t timer;      /* the deadline of the claims */
-    bool decided;          /* the claims are over */
+    bool timer_closed;
+    bool decided; /* the claims are over */
     size_t n_entries, n_out;
     struct entry entries[];
 };
@@ -107,7 +109,8 @@ static void work_make(struct lane_job *job)
         (void)flock(guard, LOCK_EX | LOCK_NB); /* systemd.io/BLOCK_DEVICE_LOCKING: a courtesy */
     (void)close(take_fd(&entry->claim));
     (void)snprintf(label, sizeof label, POOL_LABEL_UNFINISHED_PREFIX "%s", entry->name);
-    int rc = mkfs_btrfs(entry->device.path, entry->fsid, label, entry->mkfs_ms, &entry->err);
+    int rc = mkfs_btrfs(entry->device.path, entry->fsid, label, entry->mkfs_ms, entry->stop_fd,
+                        &entry->err);
     probe_entry(entry, false);
     if (rc == 0)
         verify(entry);
@@ -192,12 +195,27 @@ static bool refuse_for_errors(struct preparation *p, bool before)
 
 static void on_done(struct lane_job *job);
 
-static void free_preparation(uv_handle_t *handle)
+/* When the last job is back, and the timer closed. */
+static void free_if_over(struct preparation *p)
 {
-    struct preparation *p = handle->data;
+    if (!p->timer_closed || p->n_out > 0)
+        return;
     for (size_t i = 0; i < p->n_entries; i++)
         err_clear(&p->entries[i].err);
     free(p);
+}
+
+static void on_timer_closed(uv_handle_t *handle)
+{
+    struct preparation *p = handle->data;
+    p->timer_closed = true;
+    free_if_over(p);
+}
+
+static void close_timer(struct preparation *p)
+{
+    if (!uv_is_closing((uv_handle_t *)&p->timer))
+        uv_close((uv_handle_t *)&p->timer, on_timer_closed);
 }
 
 static void let_go(struct entry *entry)
@@ -211,7 +229,8 @@ static void end(struct preparation *p)
 {
     for (size_t i = 0; i < p->n_entries; i++)
         let_go(&p->entries[i]);
-    uv_close((uv_handle_t *)&p->timer, free_preparation);
+    close_timer(p);
+    free_if_over(p);
 }
 
 static void submit(struct entry *entry, lane_work work)
@@ -341,7 +360,7 @@ static void on_gone(void *data)
             "diskd is stopping; the disk is blank or unfinished afterwards");
     err_retryable(&err, 1000);
     refuse(p, &err);
-    (void)uv_timer_stop(&p->timer);
+    close_timer(p);
 }
 
 /* ---- the beginning ---- */
@@ -381,6 +400,7 @@ static int find_entry(struct preparation *p, size_t i, const char *wanted, struc
     entry->disk = disk;
     entry->device = disk->device;
     entry->claim = -1;
+    entry->stop_fd = p->registry->stop_fd;
     entry->mkfs_ms = p->registry->worker->settings->mkfs_ms;
     (void)snprintf(entry->id, sizeof entry->id, "%s", disk->id);
     uuid_random(entry->fsid);

@@ -14,6 +14,7 @@
 #include <fnmatch.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/eventfd.h>
 
 enum {
     USAGE_DELAY_MS = 10, /* mounts come in bursts */
@@ -326,7 +327,10 @@ int registry_open(struct worker *worker, const char *sys, const char *proc,
     registry->hang_timer.data = registry;
     (void)uv_timer_init(worker->loop, &registry->usage_timer);
     (void)uv_timer_init(worker->loop, &registry->hang_timer);
-    int rc = watch_open(worker->loop, sys, proc, &callbacks, &registry->watch, err);
+    registry->stop_fd = eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK);
+    int rc = registry->stop_fd < 0 ? err_errno(err, errno, "disks", "cannot make an eventfd") : 0;
+    if (rc == 0)
+        rc = watch_open(worker->loop, sys, proc, &callbacks, &registry->watch, err);
     if (rc == 0)
         rc = enumerate(registry, err);
     if (rc < 0) {
@@ -345,6 +349,7 @@ void registry_release(struct registry *registry)
     if (--registry->holders > 0)
         return;
     usage_free(registry->usage);
+    cleanup_fd(&registry->stop_fd);
     free(registry);
 }
 
@@ -356,13 +361,14 @@ static void on_timer_closed(uv_handle_t *handle)
 void registry_close(struct registry *registry)
 {
     registry->closing = true;
+    (void)eventfd_write(registry->stop_fd, 1);
     watch_close(registry->watch);
+    look_abandon_hung(registry, HANGS_FOR_MS);
     while (registry->disks) {
         struct disk *disk = registry->disks;
         registry->disks = disk->next;
         drop_disk(disk);
     }
-    look_abandon_hung(registry, HANGS_FOR_MS);
     uv_close((uv_handle_t *)&registry->usage_timer, on_timer_closed);
     uv_close((uv_handle_t *)&registry->hang_timer, on_timer_closed);
 }
