@@ -8,6 +8,7 @@
 #include "holders.h"
 
 #include "base/cleanup.h"
+#include "base/log.h"
 #include "mounts.h"
 
 #include <ctype.h>
@@ -15,6 +16,7 @@
 #include <fcntl.h>
 #include <limits.h>
 #include <stdarg.h>
+#include <stdatomic.h>
 #include <stdio.h>
 #include <string.h>
 #include <sys/stat.h>
@@ -147,13 +149,17 @@ static void report_tally(struct walk *walk, const struct process *process, const
 
 /* ---- one process ---------------------------------------------------------------------------- */
 
-/* A process that ends is no holder; one that cannot be looked into is an error. */
-static int judge(struct walk *walk, const struct process *process, int os_errno, const char *what)
+/*
+ * A process that ends is no holder. One that not even we may look into (a security module, a user
+ * namespace above ours) is passed over, or it would keep every space from ever being released: what
+ * it has open stays readable for it until it closes it. Its mounts are looked at all the same.
+ */
+static void pass_over(const struct process *process, int os_errno, const char *what)
 {
-    if (os_errno != EACCES && os_errno != EPERM)
-        return 0;
-    return err_errno(walk->err, os_errno, process->pid, "cannot look at %s of process %s", what,
-                     process->pid);
+    static atomic_flag told = ATOMIC_FLAG_INIT;
+    if ((os_errno == EACCES || os_errno == EPERM) && !atomic_flag_test_and_set(&told))
+        log_warning("a process cannot be looked into for holders, nor may others", "pid",
+                    process->pid, "what", what);
 }
 
 static int look(int dir, const char *name, struct statx *out_status)
@@ -173,13 +179,10 @@ static int check_links(struct walk *walk, const struct process *process)
     for (size_t i = 0; i < array_length(links); i++) {
         struct statx status;
         int rc = look(process->dir, links[i].name, &status);
-        if (rc < 0) {
-            rc = judge(walk, process, -rc, links[i].name);
-            if (rc < 0)
-                return rc;
-        } else if (tally(walk, &status)) {
+        if (rc < 0)
+            pass_over(process, -rc, links[i].name);
+        else if (tally(walk, &status))
             report_tally(walk, process, links[i].words, links[i].words);
-        }
     }
     return 0;
 }
@@ -188,8 +191,10 @@ static int check_files(struct walk *walk, const struct process *process)
 {
     bool any = false;
     int fd = openat(process->dir, "fd", O_RDONLY | O_DIRECTORY | O_CLOEXEC);
-    if (fd < 0)
-        return judge(walk, process, errno, "the descriptors");
+    if (fd < 0) {
+        pass_over(process, errno, "fd");
+        return 0;
+    }
     autodir DIR *dir = fdopendir(fd);
     if (!dir) {
         (void)close(fd);
@@ -215,8 +220,10 @@ static int check_mappings(struct walk *walk, const struct process *process)
     size_t size = 0;
     autofree char *line = NULL;
     int fd = openat(process->dir, "maps", O_RDONLY | O_CLOEXEC);
-    if (fd < 0)
-        return judge(walk, process, errno, "the mappings");
+    if (fd < 0) {
+        pass_over(process, errno, "maps");
+        return 0;
+    }
     FILE *maps = fdopen(fd, "re");
     if (!maps) {
         (void)close(fd);
@@ -290,20 +297,35 @@ static int remember_view(struct walk *walk, const struct view *view)
     return 1;
 }
 
+/* Without a namespace to tell, it is a view of its own: mountinfo needs no more rights than /proc.
+ */
+static int tell_view(const struct process *process, struct view *out_view)
+{
+    struct statx space = {0}, root = {0};
+    int rc = look(process->dir, "ns/mnt", &space);
+    if (rc == 0)
+        rc = look(process->dir, "root", &root);
+    if (rc < 0 && rc != -EACCES && rc != -EPERM)
+        return rc;
+    if (rc < 0) {
+        pass_over(process, -rc, "ns/mnt");
+        space.stx_ino = 0;
+        root.stx_ino = strtoull(process->pid, NULL, 10);
+    }
+    *out_view = (struct view){space.stx_ino, device_of(&root), root.stx_ino};
+    return 0;
+}
+
 static int check_mounts(struct walk *walk, const struct process *process)
 {
-    struct statx space, root;
-    int rc = look(process->dir, "ns/mnt", &space);
-    if (rc < 0)
-        return judge(walk, process, -rc, "the mount namespace");
-    if (look(process->dir, "root", &root) < 0)
-        return 0; /* it ends; check_links() has judged */
-    struct view view = {space.stx_ino, device_of(&root), root.stx_ino};
-    rc = remember_view(walk, &view);
+    struct view view;
+    if (tell_view(process, &view) < 0)
+        return 0; /* it ends */
+    int rc = remember_view(walk, &view);
     if (rc <= 0)
         return rc;
     char path[64];
-    struct mounts_search search = {walk, process, space.stx_ino == walk->own_namespace};
+    struct mounts_search search = {walk, process, view.namespace_inode == walk->own_namespace};
     (void)snprintf(path, sizeof path, "/proc/%s/mountinfo", process->pid);
     rc = mounts_each(path, match_mount, &search, walk->err);
     if (rc == -ERR_NOT_FOUND) {

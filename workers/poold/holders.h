@@ -50,16 +50,17 @@ struct holders_target {
 /*
  * Fills `found` of each target. `fs_device` is the filesystem's device as mountinfo prints it (that
  * of the superblock, not any subvolume's st_dev; see mounts_device()). A process that goes away
- * meanwhile is no holder. Nothing is skipped silently: a process that cannot be looked into is an
- * error, code PERMISSION_DENIED, and `found` is then not to be trusted.
+ * meanwhile is no holder. One whose descriptors and directories even we may not see is passed over
+ * with a warning, but for its mounts; when those cannot be read either, that is an error, and
+ * `found` is then not to be trusted.
  */
 int holders_find(dev_t fs_device, struct holders_target *targets, size_t n_targets,
                  struct err *err);
 
 /*
  * Who uses one mount of the caller's mount namespace, and so keeps it from being unmounted: what is
- * open through it, by the caller too, and what is mounted below it. `path` is where it is mounted. *out_holders is
- * zero before; holders_clear() after, also on an error.
+ * open through it, by the caller too, and what is mounted below it. `path` is where it is mounted.
+ * *out_holders is zero before; holders_clear() after, also on an error.
  */
 int holders_find_on_mount(const char *path, struct holders *out_holders, struct err *err);
 
