@@ -124,14 +124,14 @@ static int judge_mount(const struct mounts_entry *entry, void *data)
     struct look *look = data;
     if (entry->id != look->id)
         return 0;
-    /* A destroyed one has "//deleted" behind. */
-    bool is_cache = strcmp(entry->type, "btrfs") == 0 &&
-                    strncmp(entry->root, CACHE_ROOT, strlen(CACHE_ROOT)) == 0 &&
-                    (entry->root[strlen(CACHE_ROOT)] == '\0' ||
-                     strcmp(entry->root + strlen(CACHE_ROOT), "//deleted") == 0);
+    /* A destroyed one has "//deleted" behind it, and its st_dev is that of nothing: 0. */
+    bool is_btrfs = strcmp(entry->type, "btrfs") == 0;
+    bool is_there = is_btrfs && strcmp(entry->root, CACHE_ROOT) == 0;
+    bool is_cache = is_there || (is_btrfs && strcmp(entry->root, CACHE_ROOT "//deleted") == 0);
     if (!is_cache || !look->is_labelled)
         look->bound = VOLUME_BOUND_FOREIGN;
-    else if (entry->device == look->volume->fs_device && look->here == look->data)
+    else if (is_there && entry->device == look->volume->fs_device && look->data != 0 &&
+             look->here == look->data)
         look->bound = VOLUME_BOUND_OURS;
     else
         look->bound = VOLUME_BOUND_OTHER;
