@@ -1,7 +1,11 @@
 # diskd by itself, under the real supervisor, on real disks.
 if(TARGET diskd)
-  foreach(part states events prepare)
-    storaged_integration_test(NAME test_disk_${part}
-      SOURCES ${CMAKE_CURRENT_LIST_DIR}/test_disk_${part}.c ${CMAKE_CURRENT_LIST_DIR}/disknode.c)
+  foreach(part states events prepare hang)
+    set(sources test_disk_${part}.c disknode.c)
+    if(part STREQUAL hang)
+      list(APPEND sources slowfile.c)
+    endif()
+    list(TRANSFORM sources PREPEND ${CMAKE_CURRENT_LIST_DIR}/)
+    storaged_integration_test(NAME test_disk_${part} SOURCES ${sources})
   endforeach()
 endif()
