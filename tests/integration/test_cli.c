@@ -105,7 +105,7 @@ static void the_exit_code_is_the_status(void)
          EXIT_NO_ROOM,
          "largest"},
         {{"space", "reserve", "--type", "hdd", "--size", "1M", "--name", "n"}, EXIT_REFUSED, "HDD"},
-        {{"space", "get", "00000000-0000-4000-8000-000000000000"}, EXIT_NOT_FOUND, "00000000"},
+        {{"space", "get", "00000000-0000-4000-8000-000000000000"}, EXIT_NOT_FOUND, "no such space"},
         {{"disk", "stats", "/dev/none"}, EXIT_NOT_FOUND, "/dev/none"},
         {{"disk", "prepare", "/dev/none"}, EXIT_NOT_FOUND, "/dev/none"},
         {{"worker", "reset", "nobody"}, EXIT_NOT_FOUND, "nobody"},

@@ -52,7 +52,8 @@ static void a_shutdown_unmounts_all(void)
     assert_ok(node_shutdown(node, &err), &err);
     assert_int_equal(mounts_below(node->mount_root), 0);
     assert_int_equal(mount_id(node->cache_path), 0);
-    assert_int_not_equal(access(path_format("%s/control.sock", node->run_dir), F_OK), 0);
+    autofree char *control = path_format("%s/control.sock", node->run_dir);
+    assert_int_not_equal(access(control, F_OK), 0);
     node_start(node);
     node_wait_cache(node, true);
 }
@@ -188,8 +189,7 @@ static void start_with_fake_poold(struct node *node, const char *poold,
     node_set(node, "supervisor.backoff_min_ms", "10");
     node_set(node, "supervisor.backoff_max_ms", "100");
     node_spawn(node);
-    node->storage = node_client(node);
-    node->watch = watch_start(node);
+    node_connect(node);
     node_wait_worker(node, "diskd", 0);
     struct worker_state wanted = {.name = "poold", .state = state};
     node_wait(node, worker_is, &wanted, "poold is in the expected state");

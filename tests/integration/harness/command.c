@@ -50,14 +50,19 @@ void file_write(const char *path, const void *data, size_t size)
     }
 }
 
-static char *fd_read_all(int fd, const char *name, size_t *out_size)
+/* NULL when it cannot be read. */
+static char *fd_read_all(int fd, size_t *out_size)
 {
     size_t size = 0, room = 4096;
     char *data = malloc(room);
     for (;;) {
-        ssize_t n = data ? read(fd, data + size, room - 1 - size) : -1;
-        if (n < 0)
-            harness_fatal("%s", name);
+        if (!data)
+            harness_fatal("memory");
+        ssize_t n = read(fd, data + size, room - 1 - size);
+        if (n < 0) {
+            free(data);
+            return NULL;
+        }
         if (n == 0)
             break;
         size += (size_t)n;
@@ -70,12 +75,18 @@ static char *fd_read_all(int fd, const char *name, size_t *out_size)
     return data;
 }
 
-char *file_read(const char *path, size_t *out_size)
+char *file_try_read(const char *path, size_t *out_size)
 {
     autoclose int fd = open(path, O_RDONLY | O_CLOEXEC);
-    if (fd < 0)
+    return fd < 0 ? NULL : fd_read_all(fd, out_size);
+}
+
+char *file_read(const char *path, size_t *out_size)
+{
+    char *data = file_try_read(path, out_size);
+    if (!data)
         harness_fatal("%s", path);
-    return fd_read_all(fd, path, out_size);
+    return data;
 }
 
 /* --- processes ------------------------------------------------------------------------------- */
@@ -182,7 +193,7 @@ static char *keep_output(int fd)
     if (n_kept == KEPT_MAX)
         harness_fatal("too many outputs kept");
     (void)lseek(fd, 0, SEEK_SET);
-    return kept[n_kept++] = fd_read_all(fd, "output", NULL);
+    return kept[n_kept++] = fd_read_all(fd, NULL);
 }
 
 struct command_result command_run(const struct command *command)

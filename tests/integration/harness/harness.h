@@ -79,6 +79,8 @@ void harness_assert_refused(int rc, const struct err *err, enum err_code code, c
 void file_write(const char *path, const void *data, size_t size);
 /* All of a file, terminated; freed by the caller. *out_size may be NULL. */
 char *file_read(const char *path, size_t *out_size);
+/* The same of a file that may be gone: NULL then. */
+char *file_try_read(const char *path, size_t *out_size);
 char *path_format(const char *fmt, ...) __attribute__((format(printf, 1, 2))); /* caller frees */
 
 /* --- disks ----------------------------------------------------------------------------------- */
@@ -170,8 +172,9 @@ void node_set(struct node *node, const char *key, const char *value);
 
 /* Starts storaged and waits until its workers answer and diskd has settled. */
 void node_start(struct node *node);
-/* Only spawns it. */
+/* Only spawns it; only waits until it answers on its control socket, whatever its workers do. */
 void node_spawn(struct node *node);
+void node_connect(struct node *node);
 /* SIGTERM: mounts stay. Waits for the end, which must be a clean one. */
 void node_stop(struct node *node);
 /* `shutdown` on the control socket: all is unmounted. The error is the control socket's. */

@@ -141,14 +141,19 @@ static bool node_settled(struct node *node, void *data)
     return true;
 }
 
-void node_start(struct node *node)
+void node_connect(struct node *node)
 {
-    node_spawn(node);
     if (!node->storage)
         node->storage = node_client(node);
     node_wait_control(node);
     if (!node->watch)
         node->watch = watch_start(node);
+}
+
+void node_start(struct node *node)
+{
+    node_spawn(node);
+    node_connect(node);
     node_wait(node, node_settled, NULL, "the workers answer and the disks have settled");
 }
 
@@ -160,13 +165,9 @@ static size_t children_open(pid_t pid, int *out_pidfds, size_t max)
     for (struct dirent *entry; n < max && (entry = readdir(proc));) {
         pid_t child = (pid_t)strtol(entry->d_name, NULL, 10);
         autofree char *path = path_format("/proc/%d/stat", child);
-        if (child <= 0 || access(path, R_OK) != 0)
-            continue;
-        autoclose int pidfd = process_open(child);
-        if (pidfd < 0)
-            continue; /* gone meanwhile, and so may be its stat */
-        autofree char *stat = file_read(path, NULL);
-        const char *end = strrchr(stat, ')');
+        autoclose int pidfd = child > 0 ? process_open(child) : -1;
+        autofree char *stat = pidfd < 0 ? NULL : file_try_read(path, NULL);
+        const char *end = stat ? strrchr(stat, ')') : NULL; /* it may be gone meanwhile */
         if (end && strlen(end) > 4 && strtol(end + 4, NULL, 10) == pid)
             out_pidfds[n++] = take_fd(&pidfd);
     }
@@ -340,7 +341,7 @@ static void kill_leftovers(bool passed)
         if (pidfd < 0 || process_ended(pidfd, clock_monotonic_ms() + (passed ? 2000 : 0)))
             continue;
         autofree char *path = path_format("/proc/%d/comm", pid);
-        autofree char *name = access(path, R_OK) == 0 ? file_read(path, NULL) : NULL;
+        autofree char *name = file_try_read(path, NULL);
         if (passed)
             teardown_problem("process %d was left: %s", pid, name ? name : "?");
         (void)kill(pid, SIGKILL);
