@@ -1,11 +1,11 @@
 # diskd by itself, under the real supervisor, on real disks.
 if(TARGET diskd)
-  foreach(part states events prepare hang)
+  foreach(part states events prepare hang udev)
     set(sources test_disk_${part}.c disknode.c)
     if(part STREQUAL hang)
       list(APPEND sources slowfile.c)
     endif()
     list(TRANSFORM sources PREPEND ${CMAKE_CURRENT_LIST_DIR}/)
-    storaged_integration_test(NAME test_disk_${part} SOURCES ${sources})
+    storaged_integration_test(NAME test_disk_${part} SOURCES ${sources} LINK PkgConfig::UDEV)
   endforeach()
 endif()
