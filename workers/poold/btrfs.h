@@ -36,6 +36,9 @@ int btrfs_set_label(int fd, const char *label);
 
 /* Commits the running transaction, without writing back anyone's dirty data first. */
 int btrfs_commit(int fd);
+/* Has the kernel's cleaner look for destroyed subvolumes now, not within 30 s. Returns at once; may
+ * be lost, so ask again for as long as it matters. */
+int btrfs_wake_cleaner(int fd, const char *fsid);
 
 /* ---- subvolumes ----------------------------------------------------------------------------- */
 

@@ -194,18 +194,10 @@ static int remove_group(struct reap *reap, enum volume_reaped *out_state)
     return rc;
 }
 
-/*
- * The cleaner sleeps up to 30 s unless a commit wakes it (fs/btrfs/disk-io.c,
- * transaction_kthread()), and a commit without a change wakes nobody: so the record is written as
- * it is.
- */
-static int wake_cleaner(const struct reap *reap)
+/* Where sysfs is not ours to write, the cleaner comes by itself within 30 s. */
+static void wake_cleaner(const struct reap *reap)
 {
-    uint8_t data[RECORD_MAX];
-    ssize_t length = fsops_get_attribute(reap->object, RECORD_XATTR, data, sizeof data);
-    if (length >= 0)
-        (void)fsops_set_attribute(reap->object, RECORD_XATTR, data, (size_t)length);
-    return volume_commit(reap->volume, reap->err);
+    (void)btrfs_wake_cleaner(reap->volume->root, reap->volume->info.fsid);
 }
 
 static void pause_ms(uint64_t ms)
@@ -226,16 +218,19 @@ static int remove_groups(struct reap *reap, uint32_t wait_ms)
         int rc = remove_group(reap, state);
         if (rc < 0)
             return refuse(reap, rc, "cannot remove its quota group");
-        if (*state == VOLUME_REAP_GONE || clock_monotonic_ms() >= deadline_ms)
+        if (*state == VOLUME_REAP_GONE)
             return 0;
+        wake_cleaner(reap);
+        if (clock_monotonic_ms() >= deadline_ms)
+            return 0;
+        pause_ms(wait);
         /* What was destroyed by a call that was killed has not been committed; and what a dropped
          * subvolume was charged is given back by a commit at the latest. */
         if (*state == VOLUME_REAP_CHARGED || reap->result.subvolumes == 0) {
-            rc = wake_cleaner(reap);
+            rc = volume_commit(reap->volume, reap->err);
             if (rc < 0)
                 return rc;
         }
-        pause_ms(wait);
     }
 }
 
