@@ -51,7 +51,7 @@ static Storage__V1__Disk *add_member(struct bench *bench, const char *path, cons
 static enum assembly_verdict judge(const struct bench *bench, bool patience_over,
                                    struct assembly *out_assembly)
 {
-    assembly_judge(bench->list, bench->n, FSID, patience_over, out_assembly);
+    assembly_judge(bench->list, bench->n, FSID, true, patience_over, out_assembly);
     return out_assembly->verdict;
 }
 
@@ -89,6 +89,23 @@ static void a_copy_is_a_duplicate(void **state)
     struct bench said = {.n = 0};
     add_member(&said, "/dev/a", FSID, 1, 1)->state = STATE(DUPLICATE);
     assert_int_equal(judge(&said, false, &assembly), ASSEMBLY_DUPLICATE);
+}
+
+/* The second copy may be on the disk that diskd still reads. */
+static void nothing_is_opened_while_a_disk_is_unread(void **state)
+{
+    (void)state;
+    struct bench bench = {.n = 0};
+    struct assembly assembly;
+    add_member(&bench, "/dev/a", FSID, 1, 1);
+    assembly_judge(bench.list, bench.n, FSID, false, false, &assembly);
+    assert_int_equal(assembly.verdict, ASSEMBLY_UNSETTLED);
+    Storage__V1__Disk *slow = add(&bench, "/dev/b", TYPE(SSD), STATE(UNKNOWN));
+    assert_int_equal(judge(&bench, false, &assembly), ASSEMBLY_UNSETTLED);
+    /* But not for ever: it may hang. */
+    assert_int_equal(judge(&bench, true, &assembly), ASSEMBLY_COMPLETE);
+    slow->state = STATE(BROKEN);
+    assert_int_equal(judge(&bench, false, &assembly), ASSEMBLY_COMPLETE);
 }
 
 static void unfinished_and_mismatched(void **state)
@@ -186,9 +203,13 @@ static void nothing_is_chosen_by_guess(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(members_come_one_by_one),   cmocka_unit_test(a_copy_is_a_duplicate),
-        cmocka_unit_test(unfinished_and_mismatched), cmocka_unit_test(the_stamp_tells_a_new_look),
-        cmocka_unit_test(the_first_ssd_is_chosen),   cmocka_unit_test(nothing_is_chosen_by_guess),
+        cmocka_unit_test(members_come_one_by_one),
+        cmocka_unit_test(a_copy_is_a_duplicate),
+        cmocka_unit_test(nothing_is_opened_while_a_disk_is_unread),
+        cmocka_unit_test(unfinished_and_mismatched),
+        cmocka_unit_test(the_stamp_tells_a_new_look),
+        cmocka_unit_test(the_first_ssd_is_chosen),
+        cmocka_unit_test(nothing_is_chosen_by_guess),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

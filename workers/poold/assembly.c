@@ -8,6 +8,11 @@
 
 enum { STAMP_FACTOR = 31 };
 
+static bool is_unread(const Storage__V1__Disk *disk)
+{
+    return disk->state == STATE(UNKNOWN) || disk->state == STATE(UNSPECIFIED);
+}
+
 bool assembly_is_member(const Storage__V1__Disk *disk)
 {
     return disk->pool && (disk->state == STATE(POOL_MEMBER) || disk->state == STATE(UNFINISHED) ||
@@ -39,7 +44,7 @@ static bool add_member(struct assembly *assembly, const Storage__V1__Disk *disk)
 }
 
 static enum assembly_verdict judge(const struct assembly *assembly, bool duplicate, bool overflow,
-                                   bool patience_over)
+                                   bool settled, bool patience_over)
 {
     if (duplicate)
         return ASSEMBLY_DUPLICATE;
@@ -49,13 +54,15 @@ static enum assembly_verdict judge(const struct assembly *assembly, bool duplica
         return ASSEMBLY_MISMATCH;
     if (assembly->n_members < assembly->wanted)
         return patience_over ? ASSEMBLY_INCOMPLETE : ASSEMBLY_WAITING;
+    if (!settled && !patience_over)
+        return ASSEMBLY_UNSETTLED;
     for (size_t i = 0; i < assembly->n_members; i++)
         if (assembly->members[i]->state == STATE(UNFINISHED))
             return ASSEMBLY_UNFINISHED;
     return ASSEMBLY_COMPLETE;
 }
 
-void assembly_judge(const Storage__V1__Disk *const *disks, size_t n, const char *fsid,
+void assembly_judge(const Storage__V1__Disk *const *disks, size_t n, const char *fsid, bool settled,
                     bool patience_over, struct assembly *out_assembly)
 {
     struct assembly assembly = {0};
@@ -63,6 +70,7 @@ void assembly_judge(const Storage__V1__Disk *const *disks, size_t n, const char 
     uint64_t newest = 0;
     for (size_t i = 0; i < n; i++) {
         const Storage__V1__Disk *disk = disks[i];
+        settled = settled && !is_unread(disk);
         if (!assembly_is_member(disk) || strcmp(disk->pool->fsid, fsid) != 0)
             continue;
         if (disk->state == STATE(DUPLICATE))
@@ -80,7 +88,7 @@ void assembly_judge(const Storage__V1__Disk *const *disks, size_t n, const char 
                 duplicate = true;
         }
     }
-    assembly.verdict = judge(&assembly, duplicate, overflow, patience_over);
+    assembly.verdict = judge(&assembly, duplicate, overflow, settled, patience_over);
     *out_assembly = assembly;
 }
 
@@ -110,8 +118,7 @@ enum assembly_choice assembly_choose(const Storage__V1__Disk *const *disks, size
     for (size_t i = 0; i < n; i++) {
         if (assembly_is_member(disks[i]) || disks[i]->state == STATE(UNFINISHED))
             return ASSEMBLY_CHOICE_HAS_POOL;
-        if (disks[i]->state == STATE(UNKNOWN) || disks[i]->state == STATE(UNSPECIFIED))
-            unknown = true;
+        unknown = unknown || is_unread(disks[i]);
         if (is_candidate(disks[i]) && is_better(disks[i], best, avoid))
             best = disks[i];
     }

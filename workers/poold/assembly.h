@@ -14,6 +14,7 @@
 
 enum assembly_verdict {
     ASSEMBLY_GONE,       /* no disk carries it */
+    ASSEMBLY_UNSETTLED,  /* complete, but a disk that is still being read may be a second copy */
     ASSEMBLY_WAITING,    /* a member is missing, and may still come */
     ASSEMBLY_INCOMPLETE, /* a member is missing for too long */
     ASSEMBLY_DUPLICATE,  /* two disks claim to be the same member */
@@ -30,8 +31,11 @@ struct assembly {
     uint64_t stamp; /* changes whenever a member was probed again, came or went */
 };
 
-/* `patience_over`: a missing member has been waited for long enough. */
-void assembly_judge(const Storage__V1__Disk *const *disks, size_t n, const char *fsid,
+/*
+ * `settled`: diskd's enumeration is over. `patience_over`: a missing member, or a disk that is not
+ * read, has been waited for long enough: a disk that hangs keeps no pool closed for ever.
+ */
+void assembly_judge(const Storage__V1__Disk *const *disks, size_t n, const char *fsid, bool settled,
                     bool patience_over, struct assembly *out_assembly);
 
 /* True if the disk carries a pool of ours, mountable or not. */

@@ -45,7 +45,8 @@ static bool is_all_known(const struct node *node)
     if (!node->disks.known || !node->disks.settled)
         return false;
     for (size_t i = 0; i < node->n_pools; i++)
-        if (node->pools[i]->state == POOL_OPENING)
+        if (node->pools[i]->state == POOL_OPENING ||
+            node->pools[i]->awaited == POOL_AWAITS_SETTLING)
             return false;
     return true;
 }

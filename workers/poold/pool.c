@@ -120,8 +120,8 @@ bool pool_is_forgotten(const struct pool *pool)
         return false;
     struct assembly assembly;
     const struct disks *disks = &pool->node->disks;
-    assembly_judge((const Storage__V1__Disk *const *)disks->list, disks->n, pool->fsid, false,
-                   &assembly);
+    assembly_judge((const Storage__V1__Disk *const *)disks->list, disks->n, pool->fsid,
+                   disks->settled, false, &assembly);
     return assembly.verdict == ASSEMBLY_GONE;
 }
 
@@ -186,19 +186,33 @@ static void on_patience(uv_timer_t *timer)
     pool_review(pool);
 }
 
-/* True once a missing member has been missing for long enough; then the pool is looked at again. */
-static bool is_patience_over(struct pool *pool, const struct assembly *assembly)
+static enum pool_awaited awaited_by(enum assembly_verdict verdict)
 {
-    if (assembly->verdict != ASSEMBLY_WAITING && assembly->verdict != ASSEMBLY_INCOMPLETE) {
-        pool->missing = false;
-        (void)uv_timer_stop(&pool->patience);
-        return false;
+    switch (verdict) {
+    case ASSEMBLY_WAITING:
+    case ASSEMBLY_INCOMPLETE:
+        return POOL_AWAITS_MEMBERS;
+    case ASSEMBLY_UNSETTLED:
+        return POOL_AWAITS_SETTLING;
+    default:
+        return POOL_AWAITS_NOTHING;
     }
-    uint32_t patience = pool->node->settings->incomplete_ms;
-    if (!pool->missing) {
-        pool->missing = true;
+}
+
+/* True once what is missing has been waited for long enough; then the pool is looked at again. */
+static bool is_patience_over(struct pool *pool, enum assembly_verdict verdict)
+{
+    enum pool_awaited awaited = awaited_by(verdict);
+    if (awaited != pool->awaited) {
+        const uint64_t patience_ms[] = {
+            [POOL_AWAITS_MEMBERS] = pool->node->settings->incomplete_ms,
+            [POOL_AWAITS_SETTLING] = POOL_SETTLING_MS,
+        };
+        pool->awaited = awaited;
         pool->patience_over = false;
-        (void)uv_timer_start(&pool->patience, on_patience, patience, 0);
+        (void)uv_timer_stop(&pool->patience);
+        if (awaited != POOL_AWAITS_NOTHING)
+            (void)uv_timer_start(&pool->patience, on_patience, patience_ms[awaited], 0);
     }
     return pool->patience_over;
 }
@@ -209,9 +223,9 @@ static void review_closed(struct pool *pool)
     const Storage__V1__Disk *const *list = (const Storage__V1__Disk *const *)disks->list;
     struct assembly assembly;
     char reason[POOL_REASON_MAX];
-    assembly_judge(list, disks->n, pool->fsid, false, &assembly);
-    if (is_patience_over(pool, &assembly))
-        assembly_judge(list, disks->n, pool->fsid, true, &assembly);
+    assembly_judge(list, disks->n, pool->fsid, disks->settled, false, &assembly);
+    if (is_patience_over(pool, assembly.verdict))
+        assembly_judge(list, disks->n, pool->fsid, disks->settled, true, &assembly);
     (void)snprintf(reason, sizeof reason, "%zu of its %llu disks are there", assembly.n_members,
                    (unsigned long long)assembly.wanted);
     switch (assembly.verdict) {
@@ -219,6 +233,8 @@ static void review_closed(struct pool *pool)
         if (pool->opened_once)
             pool_move(pool, POOL_EVENT_VANISHED,
                       pool->state == POOL_FAILED ? pool->reason : "its disks are not there");
+        break;
+    case ASSEMBLY_UNSETTLED:
         break;
     case ASSEMBLY_WAITING:
         pool_move(pool, POOL_EVENT_MISSING, reason);

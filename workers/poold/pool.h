@@ -25,6 +25,7 @@ enum {
     POOLS_MAX = 256,
     POOL_CALLS_MAX = 256, /* calls that wait for one pool */
     POOL_REASON_MAX = 640,
+    POOL_SETTLING_MS = 2000,
     POOL_SLOW_MS = 2000, /* a batch that takes longer is reported */
 };
 
@@ -52,6 +53,13 @@ enum pool_event {
     POOL_EVENT_REFUSED, /* it could not be opened */
     POOL_EVENT_COMMIT_FAILED,
     POOL_EVENTS,
+};
+
+/* What a pool waits for before it is opened, each for so long. */
+enum pool_awaited {
+    POOL_AWAITS_NOTHING,
+    POOL_AWAITS_MEMBERS,  /* pools.incomplete_ms */
+    POOL_AWAITS_SETTLING, /* POOL_SETTLING_MS: a disk that is still read may be a second copy */
 };
 
 struct pool_member {
@@ -95,7 +103,8 @@ struct pool {
     struct retry retry;    /* of an open that may go better later */
     bool retry_due;
     uint64_t tried_ms;
-    bool missing, patience_over; /* a member */
+    enum pool_awaited awaited;
+    bool patience_over; /* for what is awaited */
     uv_timer_t patience;
 
     struct ledger ledger;
