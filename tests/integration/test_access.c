@@ -20,7 +20,7 @@ static struct node *start_node(void)
 
 static struct command_result ctl_as(struct node *node, uid_t uid, gid_t gid, const char *verb)
 {
-    struct command command = {.argv = {"storagectl", "--timeout", "5s"},
+    struct command command = {.argv = {"storagectl", "--timeout", "1s"},
                               .uid = uid,
                               .gid = gid,
                               .run_dir = node->run_dir};
