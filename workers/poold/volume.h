@@ -131,7 +131,7 @@ const struct volume_info *volume_info(const struct volume *volume);
  */
 int volume_close(struct volume *volume, bool unmounting, struct err *err);
 
-/* Makes durable all that was applied before the call, by either thread (START_SYNC, WAIT_SYNC). */
+/* Makes durable all that was applied before the call, by either thread; see btrfs_commit(). */
 int volume_commit(const struct volume *volume, struct err *err);
 
 /* ---- finding what is there ------------------------------------------------------------------ */

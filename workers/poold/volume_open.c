@@ -9,7 +9,6 @@
 
 #include "fsops.h"
 #include "mounts.h"
-#include "quota.h"
 
 #include <errno.h>
 #include <fcntl.h>
@@ -22,11 +21,9 @@
 struct attempt {
     const struct volume_spec *spec;
     struct volume *volume;
-    struct descriptor descriptor;
-    bool has_descriptor;
-    char label[BTRFS_LABEL_SIZE]; /* the filesystem's own */
-    bool attached;                /* by us: to be detached when it fails after that */
-    bool dead;                    /* the mount that was there no longer reaches its disks */
+    struct volume_verdict verdict;
+    bool attached; /* by us: to be detached when it fails after that */
+    bool dead;     /* the mount that was there no longer reaches its disks */
     enum volume_problem problem;
     struct err *err;
 };
@@ -94,81 +91,10 @@ static int check_devices(struct attempt *attempt)
     return 0;
 }
 
-static int check_filesystem(struct attempt *attempt, int root)
-{
-    const struct volume_spec *spec = attempt->spec;
-    struct btrfs_filesystem filesystem;
-    char fsid[UUID_TEXT_SIZE];
-    int rc = btrfs_read_filesystem(root, &filesystem);
-    if (rc == 0)
-        rc = btrfs_read_label(root, attempt->label);
-    if (rc < 0) {
-        (void)err_errno(attempt->err, -rc, spec->fsid, "cannot read what filesystem this is");
-        return fail(attempt, VOLUME_PROBLEM_CORRUPT);
-    }
-    uuid_format(filesystem.fsid, fsid);
-    if (strcmp(fsid, spec->fsid) != 0) {
-        (void)err_set(attempt->err, ERR_FAILED_PRECONDITION, 0, spec->fsid, "the filesystem is %s",
-                      fsid);
-        return fail(attempt, VOLUME_PROBLEM_WRONG_FSID);
-    }
-    if (filesystem.n_devices != spec->n_members) {
-        (void)err_set(attempt->err, ERR_FAILED_PRECONDITION, 0, spec->fsid,
-                      "the filesystem has %llu devices, and %zu are here",
-                      (unsigned long long)filesystem.n_devices, spec->n_members);
-        return fail(attempt, VOLUME_PROBLEM_OTHER_DISKS);
-    }
-    return 0;
-}
-
-static bool begins(const char *text, const char *prefix)
-{
-    return strncmp(text, prefix, strlen(prefix)) == 0;
-}
-
-/* Without a descriptor it may be unfinished, if its label says so and nothing speaks against it. */
-static int judge_unfinished(struct attempt *attempt, int root)
-{
-    const struct volume_spec *spec = attempt->spec;
-    if (!spec->unfinished || !begins(attempt->label, VOLUME_LABEL_NEW)) {
-        bool ours = begins(attempt->label, VOLUME_LABEL);
-        (void)err_set(attempt->err, ERR_NOT_FOUND, 0, spec->fsid, "it has no pool descriptor");
-        return fail(attempt, ours ? VOLUME_PROBLEM_NO_DESCRIPTOR : VOLUME_PROBLEM_NOT_OURS);
-    }
-    if (!descriptor_name_valid(attempt->label + strlen(VOLUME_LABEL_NEW))) {
-        (void)err_set(attempt->err, ERR_FAILED_PRECONDITION, 0, spec->fsid,
-                      "its label names no pool that storaged could have made");
-        return fail(attempt, VOLUME_PROBLEM_NOT_OURS);
-    }
-    if (volume_check_empty(root, spec->fsid, attempt->err) < 0)
-        return fail(attempt, attempt->err->code == ERR_FAILED_PRECONDITION
-                                 ? VOLUME_PROBLEM_NOT_EMPTY
-                                 : VOLUME_PROBLEM_CORRUPT);
-    return 0;
-}
-
-/* All that can be told without writing. Leaves the descriptor, if there is one. */
 static int verify(struct attempt *attempt, int root)
 {
-    const struct volume_spec *spec = attempt->spec;
-    uint8_t data[DESCRIPTOR_MAX];
-    int rc = check_filesystem(attempt, root);
-    if (rc < 0)
-        return rc;
-    autoclose int meta = fsops_open_dir(root, VOLUME_DIR_META);
-    ssize_t length =
-        meta < 0 ? meta : fsops_get_attribute(meta, DESCRIPTOR_XATTR, data, sizeof data);
-    attempt->has_descriptor = length >= 0;
-    if (length == -ENOENT || length == -ENODATA || length == -ENOTDIR || length == -ELOOP)
-        return judge_unfinished(attempt, root);
-    if (length < 0) {
-        (void)err_errno(attempt->err, (int)-length, spec->fsid, "cannot read the pool descriptor");
-        return fail(attempt, VOLUME_PROBLEM_CORRUPT);
-    }
     enum volume_problem problem =
-        descriptor_unpack(data, (size_t)length, &attempt->descriptor, attempt->err);
-    if (problem == VOLUME_PROBLEM_NONE)
-        problem = descriptor_compare(&attempt->descriptor, spec, attempt->err);
+        volume_verify(root, attempt->spec, &attempt->verdict, attempt->err);
     return problem == VOLUME_PROBLEM_NONE ? 0 : fail(attempt, problem);
 }
 
@@ -312,13 +238,14 @@ static int take_over(struct attempt *attempt, const struct existing *existing)
 static int take_lock(struct attempt *attempt)
 {
     struct volume *volume = attempt->volume;
-    int rc = attempt->has_descriptor ? 0 : fsops_make_dir(volume->root, VOLUME_DIR_META, 0700);
+    int rc =
+        attempt->verdict.has_descriptor ? 0 : fsops_make_dir(volume->root, VOLUME_DIR_META, 0700);
     if (rc == 0 || rc == -EEXIST)
         rc = volume->lock = fsops_open_dir(volume->root, VOLUME_DIR_META);
     if (rc < 0) {
         (void)err_errno(attempt->err, -rc, volume->info.fsid, "cannot open " VOLUME_DIR_META);
-        return fail(attempt, attempt->has_descriptor ? VOLUME_PROBLEM_CORRUPT
-                                                     : VOLUME_PROBLEM_FINISH_FAILED);
+        return fail(attempt, attempt->verdict.has_descriptor ? VOLUME_PROBLEM_CORRUPT
+                                                             : VOLUME_PROBLEM_FINISH_FAILED);
     }
     if (flock(volume->lock, LOCK_EX | LOCK_NB) < 0) {
         (void)err_set(attempt->err, ERR_UNAVAILABLE, errno, volume->info.fsid,
@@ -333,14 +260,14 @@ static int take_lock(struct attempt *attempt)
 static int finish(struct attempt *attempt)
 {
     struct volume *volume = attempt->volume;
-    bool is_new = begins(attempt->label, VOLUME_LABEL_NEW);
-    if (attempt->has_descriptor && !is_new)
+    bool is_new = volume_begins(attempt->verdict.label, VOLUME_LABEL_NEW);
+    if (attempt->verdict.has_descriptor && !is_new)
         return 0;
-    if (!attempt->has_descriptor)
-        descriptor_make(attempt->spec, attempt->label + strlen(VOLUME_LABEL_NEW),
-                        &attempt->descriptor);
-    if (volume_finish(volume->root, volume->lock, &attempt->descriptor, !attempt->has_descriptor,
-                      attempt->err) < 0)
+    if (!attempt->verdict.has_descriptor)
+        descriptor_make(attempt->spec, attempt->verdict.label + strlen(VOLUME_LABEL_NEW),
+                        &attempt->verdict.descriptor);
+    if (volume_finish(volume->root, volume->lock, &attempt->verdict.descriptor,
+                      !attempt->verdict.has_descriptor, attempt->err) < 0)
         return fail(attempt, VOLUME_PROBLEM_FINISH_FAILED);
     volume->info.finished = true;
     return 0;
@@ -349,11 +276,11 @@ static int finish(struct attempt *attempt)
 static int check_quota(struct attempt *attempt)
 {
     enum volume_quota mode = volume_quota_mode(attempt->spec->fsid);
-    if (mode == attempt->descriptor.quota)
+    if (mode == attempt->verdict.descriptor.quota)
         return 0;
     (void)err_set(attempt->err, ERR_FAILED_PRECONDITION, 0, attempt->spec->fsid,
                   "the pool was made with %s, and the kernel says %s",
-                  volume_quota_name(attempt->descriptor.quota), volume_quota_name(mode));
+                  volume_quota_name(attempt->verdict.descriptor.quota), volume_quota_name(mode));
     return fail(attempt, VOLUME_PROBLEM_QUOTA);
 }
 
@@ -423,7 +350,7 @@ static int check_options(struct attempt *attempt)
 static void fill_info(struct attempt *attempt)
 {
     struct volume_info *info = &attempt->volume->info;
-    const struct descriptor *descriptor = &attempt->descriptor;
+    const struct descriptor *descriptor = &attempt->verdict.descriptor;
     memcpy(info->uuid, descriptor->uuid, sizeof info->uuid);
     memcpy(info->name, descriptor->name, sizeof info->name);
     memcpy(info->type_evidence, descriptor->type_evidence, sizeof info->type_evidence);
@@ -474,7 +401,7 @@ static int replace_dead(struct attempt *attempt)
 {
     struct volume *volume = attempt->volume;
     close_descriptors(volume);
-    attempt->has_descriptor = false;
+    attempt->verdict.has_descriptor = false;
     volume->info.adopted = false;
     if (volume_unmount(volume->info.path, attempt->err) < 0)
         return fail(attempt, VOLUME_PROBLEM_MOUNT_FAILED);

@@ -35,6 +35,24 @@ struct volume {
 /* Takes the mount on top at `path` away, never lazily; names the holders when it is busy. */
 int volume_unmount(const char *path, struct err *err);
 
+/* ---- volume_verify.c: is it the pool of that spec -------------------------------------------- */
+
+struct volume_verdict {
+    char label[BTRFS_LABEL_SIZE]; /* the filesystem's own */
+    bool has_descriptor;          /* else it is unfinished, and may be finished */
+    struct descriptor descriptor;
+};
+
+/* Whether `text` begins with `prefix`. */
+bool volume_begins(const char *text, const char *prefix);
+
+/*
+ * All that can be told without writing. NONE with a descriptor: a pool, of those disks. NONE
+ * without: unfinished, and nothing speaks against finishing it.
+ */
+enum volume_problem volume_verify(int root, const struct volume_spec *spec,
+                                  struct volume_verdict *out_verdict, struct err *err);
+
 /* ---- volume_finish.c: what a pool must have ------------------------------------------------- */
 
 /* The quota mode that is on, 0 when none is; sysfs. */
