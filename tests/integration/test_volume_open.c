@@ -13,6 +13,7 @@
 #include <sys/mount.h>
 #include <sys/stat.h>
 #include <sys/statvfs.h>
+#include <sys/sysmacros.h>
 #include <sys/xattr.h>
 #include <unistd.h>
 
@@ -312,7 +313,8 @@ static void cut_power(struct pool *pool, struct pool *after)
     struct stat status;
     assert_int_equal(stat(after->disk->path, &status), 0);
     after->member.path = after->disk->path;
-    after->member.minor = (uint32_t)after->disk->number;
+    after->member.major = major(status.st_rdev);
+    after->member.minor = minor(status.st_rdev);
     after->spec.fsid = after->fsid;
     after->spec.mount_root = after->mount_root;
     after->spec.members = &after->member;
@@ -340,6 +342,41 @@ static void peeking_replays_no_log(void)
     pool_close(volume);
 }
 
+/* ---- a disk that went away ------------------------------------------------------------------ */
+
+/* It came back as another device, while the mount still stands on the one that is gone. */
+static void a_mount_without_its_disk_is_replaced(void)
+{
+    struct pool pool;
+    struct stat status;
+    autoerr struct err err = {0};
+    pool_make(&pool, LABEL);
+    struct volume *volume = pool_open(&pool);
+    struct record record = space_make(volume, 16 * MiB);
+    autofree char *path = space_path(volume, &record, "f");
+    assert_ok(volume_close(volume, false, &err), &err);
+    struct disk *back = disk_create(POOL_SIZE, DISK_SSD);
+    disk_unplug(back);
+    command_ok("cp", "--sparse=always", pool.disk->file, back->file);
+    disk_plug(back);
+    assert_int_equal(stat(back->path, &status), 0);
+    pool.member.path = back->path;
+    pool.member.major = major(status.st_rdev);
+    pool.member.minor = minor(status.st_rdev);
+    /* In use, it cannot be: the users are named, and nothing changes. */
+    autoclose int open_file = open(path, O_RDWR | O_CREAT | O_CLOEXEC, 0600);
+    pool_refused(&pool, VOLUME_PROBLEM_MOUNT_FAILED, "an open file");
+    cleanup_fd(&open_file);
+    open_file = -1;
+    volume = pool_open(&pool);
+    assert_false(volume_info(volume)->adopted);
+    volume_must_hold(volume, 1);
+    autofree char *mounts = file_read("/proc/self/mountinfo", NULL);
+    assert_non_null(strstr(mounts, back->path));
+    assert_null(strstr(mounts, pool.disk->path));
+    pool_close(volume);
+}
+
 int main(int argc, char **argv)
 {
     static const struct harness_case cases[] = {
@@ -354,6 +391,7 @@ int main(int argc, char **argv)
         harness_case(refuses_a_path_that_is_taken),
         harness_case(refuses_a_mount_that_lets_tenants_destroy),
         harness_case(peeking_replays_no_log),
+        harness_case(a_mount_without_its_disk_is_replaced),
     };
     return harness_main(argc, argv, "volume_open", cases, array_length(cases));
 }

@@ -51,6 +51,7 @@ static void a_space_is_what_was_asked_for(void)
     assert_true(read.qgroup > 0);
     struct record same = made;
     assert_refused(volume_build_space(volume, &same, &err), &err, ERR_ALREADY_EXISTS, "taken");
+    volume_tidy(volume); /* what only the cleaner could finish to undo */
     volume_must_hold(volume, 1);
     pool_close(volume);
     volume = pool_open(&pool);
