@@ -70,10 +70,13 @@ int btrfs_read_spaces(int fd, btrfs_space_fn fn, void *data)
     return 0;
 }
 
+/* The kernel copies the text without its end (fs/btrfs/ioctl.c, btrfs_ioctl_get_fslabel()). */
 int btrfs_read_label(int fd, char out_label[BTRFS_LABEL_SIZE])
 {
-    int rc = ask(fd, BTRFS_IOC_GET_FSLABEL, out_label);
-    out_label[rc < 0 ? 0 : BTRFS_LABEL_SIZE - 1] = '\0';
+    char label[BTRFS_LABEL_SIZE] = {0};
+    int rc = ask(fd, BTRFS_IOC_GET_FSLABEL, label);
+    label[rc < 0 ? 0 : BTRFS_LABEL_SIZE - 1] = '\0';
+    memcpy(out_label, label, sizeof label);
     return rc;
 }
 
@@ -95,7 +98,7 @@ int btrfs_set_label(int fd, const char *label)
 int btrfs_commit(int fd)
 {
     char label[BTRFS_LABEL_SIZE];
-    int rc = ask(fd, BTRFS_IOC_GET_FSLABEL, label);
+    int rc = btrfs_read_label(fd, label);
     return rc < 0 ? rc : change(fd, BTRFS_IOC_SET_FSLABEL, label);
 }
 
