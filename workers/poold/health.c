@@ -56,7 +56,7 @@ static void say_busy(struct health *health)
     for (size_t i = 0; i < node->n_pools; i++) {
         const struct lane *const lanes[] = {node->pools[i]->executor, node->pools[i]->reaping};
         for (size_t k = 0; k < 2 && n < HEALTH_BUSY_MAX; k++)
-            if (lane_busy_ms(lanes[k]) > POOL_SLOW_MS)
+            if (lane_busy_ms(lanes[k]) > POOL_HUNG_MS)
                 busy[n++] = lane_name(lanes[k]);
     }
     if (n == health->n_busy && memcmp(busy, health->busy, n * sizeof *busy) == 0)

@@ -26,7 +26,8 @@ enum {
     POOL_CALLS_MAX = 256, /* calls that wait for one pool */
     POOL_REASON_MAX = 640,
     POOL_SETTLING_MS = 2000,
-    POOL_SLOW_MS = 2000, /* a batch that takes longer is reported */
+    POOL_SLOW_MS = 500,  /* in one batch: new spaces go elsewhere if they can */
+    POOL_HUNG_MS = 2000, /* it is reported */
 };
 
 enum pool_state {

@@ -1,0 +1,392 @@
+/* poold as a whole: one space's life over poold's death, and pools that vanish, return and hang. */
+#include "harness.h"
+
+#include <errno.h>
+#include <fcntl.h>
+#include <linux/fs.h>
+#include <poll.h>
+#include <pthread.h>
+#include <signal.h>
+#include <stdio.h>
+#include <sys/ioctl.h>
+#include <sys/prctl.h>
+#include <sys/stat.h>
+
+#define SSD       STORAGE__V1__DISK_TYPE__DISK_TYPE_SSD
+#define POOL(s)   STORAGE__V1__POOL_STATE__POOL_STATE_##s
+#define SPACE(s)  STORAGE__V1__SPACE_STATE__SPACE_STATE_##s
+#define DISK_SIZE (2 * GiB)
+
+static Storage__V1__PoolCapacity capacity_of(struct node *node)
+{
+    autoerr struct err err = {0};
+    autoreply Storage__V1__CapacityReply *reply = NULL;
+    assert_ok(call_capacity(node->storage, SSD, &reply, &err), &err);
+    return *reply->capacity;
+}
+
+static uint64_t fill(const char *folder, uint64_t at_most, int *out_errno)
+{
+    autofree char *path = path_format("%s/filler", folder);
+    autofree char *chunk = calloc(1, MiB);
+    autoclose int fd = open(path, O_CREAT | O_WRONLY | O_CLOEXEC, 0600);
+    assert_true(fd >= 0 && chunk);
+    uint64_t done = 0;
+    *out_errno = 0;
+    while (done < at_most) {
+        ssize_t n = write(fd, chunk, MiB);
+        if (n < 0) {
+            *out_errno = errno;
+            break;
+        }
+        done += (uint64_t)n;
+    }
+    return done;
+}
+
+/* A node with two pools on two disks; the second pool's id, and its disk. */
+struct two_pools {
+    struct node *node;
+    struct disk *disk[2]; /* of the first pool, of the second */
+    char *fsid[2];
+};
+
+static struct two_pools start_two_pools(void)
+{
+    struct disk *a = disk_create(DISK_SIZE, DISK_SSD), *b = disk_create(DISK_SIZE, DISK_SSD);
+    struct two_pools two = {.node = node_create(a, b)};
+    node_set(two.node, "spaces.headroom", "0");
+    node_start(two.node);
+    node_wait_cache(two.node, true);
+    autoerr struct err err = {0};
+    autoreply Storage__V1__ListPoolsReply *one = NULL;
+    assert_ok(call_pools(two.node->storage, &one, &err), &err);
+    bool on_a = strcmp(one->pools[0]->members[0]->path, a->path) == 0;
+    two.disk[0] = on_a ? a : b;
+    two.disk[1] = on_a ? b : a;
+    autoreply Storage__V1__PrepareReply *prepared = NULL;
+    assert_ok(call_prepare(two.node->storage, two.disk[1]->path, &prepared, &err), &err);
+    two.fsid[0] = path_format("%s", one->pools[0]->id);
+    two.fsid[1] = path_format("%s", prepared->pools[0]->fsid);
+    node_wait_pools(two.node, 2);
+    return two;
+}
+
+static void end_two_pools(struct two_pools *two)
+{
+    free(two->fsid[0]);
+    free(two->fsid[1]);
+}
+
+/* A space on the wanted pool: the other one gets what there is too much. */
+static Storage__V1__Space *reserve_on(struct node *node, const char *fsid)
+{
+    for (int i = 0; i < 8; i++) {
+        autofree char *name = path_format("on-%.8s-%d", fsid, i);
+        Storage__V1__Space *space = must_reserve(node, name, SSD, 64 * MiB);
+        if (strcmp(space->pool, fsid) == 0)
+            return space;
+        storage_free(space);
+    }
+    fail_msg("no space was placed on %s", fsid);
+    return NULL;
+}
+
+struct pool_in_state {
+    const char *fsid;
+    Storage__V1__PoolState state;
+};
+
+static bool pool_is(struct node *node, void *data)
+{
+    const struct pool_in_state *wanted = data;
+    autoreply Storage__V1__ListPoolsReply *list = NULL;
+    if (call_pools(node->storage, &list, NULL) != 0)
+        return false;
+    for (size_t i = 0; i < list->n_pools; i++)
+        if (strcmp(list->pools[i]->id, wanted->fsid) == 0)
+            return list->pools[i]->state == wanted->state;
+    return false;
+}
+
+static void wait_pool(struct node *node, const char *fsid, Storage__V1__PoolState state)
+{
+    struct pool_in_state wanted = {.fsid = fsid, .state = state};
+    node_wait(node, pool_is, &wanted, "the pool is in the expected state");
+}
+
+/* --- one space ------------------------------------------------------------------------------- */
+
+static bool all_is_back(struct node *node, void *data)
+{
+    Storage__V1__PoolCapacity now = capacity_of(node);
+    return now.releasing == 0 && now.booked == *(const uint64_t *)data;
+}
+
+static void from_a_blank_disk_to_a_reaped_space(void)
+{
+    struct disk *disk = disk_create(DISK_SIZE, DISK_SSD);
+    struct node *node = node_create(disk);
+    node_set(node, "spaces.headroom", "0");
+    node_start(node);
+    node_wait_cache(node, true);
+    uint64_t before = capacity_of(node).booked;
+    autoreply Storage__V1__Space *space = must_reserve(node, "life", SSD, 64 * MiB);
+    int refusal;
+    assert_true(fill(space->path, GiB, &refusal) <= 64 * MiB);
+    assert_int_equal(refusal, EDQUOT);
+
+    autofree char *pool = path_format("%s/%s", node->mount_root, space->pool);
+    int pool_mount = mount_id(pool), cache_mount = mount_id(node->cache_path);
+    struct worker_info poold = node_worker(node, "poold");
+    assert_int_equal(kill(poold.pid, SIGKILL), 0);
+    node_wait_worker(node, "poold", poold.epoch);
+    /* The first answer of the new one already knows all. */
+    autoerr struct err err = {0};
+    autoreply Storage__V1__Space *found = NULL;
+    assert_ok(call_get(node->storage, space->id, &found, &err), &err);
+    assert_string_equal(found->path, space->path);
+    assert_true(found->used_bytes > 32 * MiB);
+    node_wait_cache(node, true);
+    assert_int_equal(mount_id(pool), pool_mount);
+    assert_int_equal(mount_id(node->cache_path), cache_mount);
+    assert_int_equal(capacity_of(node).booked, before + 64 * MiB);
+    autoreply Storage__V1__Space *again = must_reserve(node, "life", SSD, 64 * MiB);
+    assert_string_equal(again->id, space->id);
+    assert_false(again->created);
+
+    watch_mark(node->watch);
+    must_release(node, space->id);
+    watch_wait(node->watch, "space.released", space->id);
+    watch_wait(node->watch, "space.reaped", space->id);
+    node_wait(node, all_is_back, &before, "the ledger has all back");
+    assert_int_not_equal(access(space->path, F_OK), 0);
+    assert_ok(node_shutdown(node, &err), &err);
+    assert_int_equal(mounts_below(node->dir), 0);
+    /* All those commits have left its label alone: diskd reads the same name as at first. */
+    node_start(node);
+    autoreply Storage__V1__Disk *seen = NULL;
+    assert_ok(call_disk(node->storage, disk->path, &seen, &err), &err);
+    autofree char *label = path_format("storaged:%.8s", found->pool);
+    assert_string_equal(seen->pool->label, label);
+}
+
+enum { TWINS = 16 };
+
+struct twin {
+    pthread_t thread;
+    struct storage *storage;
+    Storage__V1__Space *space;
+    struct err err;
+};
+
+static void *twin_run(void *data)
+{
+    struct twin *twin = data;
+    (void)call_reserve(twin->storage, "the one", SSD, 16 * MiB, &twin->space, &twin->err);
+    return NULL;
+}
+
+static void all_who_ask_at_once_get_one_space(void)
+{
+    struct node *node = node_create(disk_create(DISK_SIZE, DISK_SSD));
+    node_start(node);
+    node_wait_cache(node, true);
+    struct twin twins[TWINS] = {0};
+    for (int i = 0; i < TWINS; i++)
+        twins[i].storage = node_client(node);
+    for (int i = 0; i < TWINS; i++)
+        assert_int_equal(pthread_create(&twins[i].thread, NULL, twin_run, &twins[i]), 0);
+    unsigned made = 0;
+    for (int i = 0; i < TWINS; i++) {
+        assert_int_equal(pthread_join(twins[i].thread, NULL), 0);
+        assert_ok(-(int)twins[i].err.code, &twins[i].err);
+        assert_string_equal(twins[i].space->id, twins[0].space->id);
+        made += twins[i].space->created ? 1 : 0;
+    }
+    assert_int_equal(made, 1);
+    for (int i = 0; i < TWINS; i++) {
+        storage_free(twins[i].space);
+        storage_close(twins[i].storage);
+    }
+}
+
+static void nested_subvolumes_belong_to_their_space(void)
+{
+    struct node *node = node_create(disk_create(DISK_SIZE, DISK_SSD));
+    node_start(node);
+    node_wait_cache(node, true);
+    uint64_t before = capacity_of(node).booked;
+    autoreply Storage__V1__Space *space = must_reserve(node, "nest", SSD, 64 * MiB);
+    autofree char *outer = path_format("%s/outer", space->path);
+    autofree char *inner = path_format("%s/outer/inner", space->path);
+    command_ok("btrfs", "-q", "subvolume", "create", outer);
+    command_ok("btrfs", "-q", "subvolume", "create", inner);
+    /* They are looked for at every open, before the first subscriber can be back. */
+    struct worker_info poold = node_worker(node, "poold");
+    assert_int_equal(kill(poold.pid, SIGKILL), 0);
+    node_wait_worker(node, "poold", poold.epoch);
+    node_wait_cache(node, true);
+    assert_int_equal(node_log_count(node, "msg=space.nested"), 2);
+    must_release(node, space->id);
+    node_wait(node, all_is_back, &before, "the ledger has all back");
+    assert_int_not_equal(access(space->path, F_OK), 0);
+}
+
+/* --- pools that come and go ------------------------------------------------------------------ */
+
+static bool space_is(struct node *node, const char *id, Storage__V1__SpaceState state)
+{
+    autoerr struct err err = {0};
+    autoreply Storage__V1__Space *space = NULL;
+    assert_ok(call_get(node->storage, id, &space, &err), &err);
+    return space->state == state;
+}
+
+static void a_pool_whose_disk_returns_serves_again(void)
+{
+    struct two_pools two = start_two_pools();
+    struct node *node = two.node;
+    autoreply Storage__V1__Space *space = reserve_on(node, two.fsid[1]);
+    autoreply Storage__V1__Space *other = reserve_on(node, two.fsid[0]);
+    assert_true(space_is(node, space->id, SPACE(LIVE)));
+
+    disk_uevent(two.disk[1], "remove");
+    wait_pool(node, two.fsid[1], POOL(FAILED));
+    assert_true(space_is(node, space->id, SPACE(FAILED)));
+    assert_true(space_is(node, other->id, SPACE(LIVE)));
+    autoerr struct err err = {0};
+    assert_refused(call_release(node->storage, space->id, NULL, &err), &err, ERR_UNAVAILABLE,
+                   "vanished");
+    must_release(node, other->id);
+
+    disk_uevent(two.disk[1], "add");
+    wait_pool(node, two.fsid[1], POOL(MOUNTED));
+    assert_true(space_is(node, space->id, SPACE(LIVE)));
+    must_release(node, space->id);
+    watch_wait(node->watch, "space.reaped", space->id);
+    end_two_pools(&two);
+}
+
+static void the_cache_follows_its_pool(void)
+{
+    struct two_pools two = start_two_pools();
+    struct node *node = two.node;
+    autoerr struct err err = {0};
+    autoreply Storage__V1__CacheInfo *before = NULL, *after = NULL;
+    assert_ok(call_cache(node->storage, &before, &err), &err);
+    assert_string_equal(before->pool, two.fsid[0]);
+    watch_mark(node->watch);
+    disk_uevent(two.disk[0], "remove");
+    watch_wait(node->watch, "cache.unmounted", two.fsid[0]);
+    watch_wait(node->watch, "cache.mounted", two.fsid[1]);
+    assert_ok(call_cache(node->storage, &after, &err), &err);
+    assert_true(after->mounted);
+    assert_string_equal(after->pool, two.fsid[1]);
+    assert_int_not_equal(mount_id(node->cache_path), 0);
+    end_two_pools(&two);
+}
+
+/* --- pools that hang ------------------------------------------------------------------------- */
+
+/* A child that freezes a filesystem until it is told to thaw it, or 30 s at most. */
+struct freezer {
+    pid_t pid;
+    int tell;
+};
+
+static struct freezer freeze(const char *path)
+{
+    enum { AT_MOST_MS = 30000 };
+    int ready[2], tell[2];
+    assert_int_equal(pipe2(ready, O_CLOEXEC), 0);
+    assert_int_equal(pipe2(tell, O_CLOEXEC), 0);
+    pid_t pid = fork();
+    assert_true(pid >= 0);
+    if (pid == 0) {
+        (void)close(tell[1]);
+        autoclose int fd = open(path, O_RDONLY | O_CLOEXEC);
+        if (fd < 0 || ioctl(fd, FIFREEZE, 0) < 0)
+            _exit(1);
+        (void)!write(ready[1], "", 1);
+        struct pollfd told = {.fd = tell[0], .events = POLLIN};
+        (void)poll(&told, 1, AT_MOST_MS);
+        _exit(ioctl(fd, FITHAW, 0) < 0);
+    }
+    (void)close(ready[1]);
+    (void)close(tell[0]);
+    char byte;
+    ssize_t n = read(ready[0], &byte, 1);
+    (void)close(ready[0]);
+    assert_int_equal(n, 1);
+    return (struct freezer){.pid = pid, .tell = tell[1]};
+}
+
+static void thaw(const struct freezer *freezer)
+{
+    (void)close(freezer->tell);
+    assert_int_equal(child_wait(freezer->pid), 0);
+}
+
+struct release_call {
+    pthread_t thread;
+    struct storage *storage;
+    const char *id;
+    int rc;
+    struct err err;
+};
+
+static void *release_run(void *data)
+{
+    struct release_call *call = data;
+    call->rc = call_release(call->storage, call->id, NULL, &call->err);
+    return NULL;
+}
+
+/* Looked at with each tick. */
+static bool is_past(struct node *node, void *data)
+{
+    (void)node;
+    return clock_monotonic_ms() >= *(const uint64_t *)data;
+}
+
+static void a_pool_that_hangs_stalls_itself_alone(void)
+{
+    struct two_pools two = start_two_pools();
+    struct node *node = two.node;
+    autoreply Storage__V1__Space *space = reserve_on(node, two.fsid[1]);
+    autofree char *mount = path_format("%s/%s", node->mount_root, two.fsid[1]);
+    struct freezer freezer = freeze(mount);
+    struct release_call hung = {.storage = node_client(node), .id = space->id};
+    assert_int_equal(pthread_create(&hung.thread, NULL, release_run, &hung), 0);
+
+    /* The hung pool has more room; once it is seen to hang, the other is chosen. */
+    uint64_t seen_ms = clock_monotonic_ms() + 1500;
+    node_wait(node, is_past, &seen_ms, "time has passed");
+    autoreply Storage__V1__Space *other = reserve_on(node, two.fsid[0]);
+    assert_true(space_is(node, other->id, SPACE(LIVE)));
+    must_release(node, other->id);
+
+    struct worker_info poold = node_worker(node, "poold");
+    assert_int_equal(poold.state, STORAGE__V1__WORKER_STATE__WORKER_STATE_READY);
+    assert_int_equal(poold.restarts, 0);
+    thaw(&freezer);
+    assert_int_equal(pthread_join(hung.thread, NULL), 0);
+    assert_ok(hung.rc, &hung.err);
+    watch_wait(node->watch, "space.reaped", space->id);
+    storage_close(hung.storage);
+    end_two_pools(&two);
+}
+
+int main(int argc, char **argv)
+{
+    const struct harness_case cases[] = {
+        harness_case(from_a_blank_disk_to_a_reaped_space),
+        harness_case(all_who_ask_at_once_get_one_space),
+        harness_case(nested_subvolumes_belong_to_their_space),
+        harness_case(a_pool_whose_disk_returns_serves_again),
+        harness_case(the_cache_follows_its_pool),
+        harness_case(a_pool_that_hangs_stalls_itself_alone),
+    };
+    return harness_main(argc, argv, "poold", cases, array_length(cases));
+}
