@@ -11,11 +11,9 @@
 
 static const struct pool *find_sick_pool(const struct node *node)
 {
-    for (size_t i = 0; i < node->n_pools; i++) {
-        enum pool_state state = node->pools[i]->state;
-        if (state != POOL_MOUNTED && state != POOL_OPENING && state != POOL_WAITING)
+    for (size_t i = 0; i < node->n_pools; i++)
+        if (pool_trouble(node->pools[i]))
             return node->pools[i];
-    }
     return NULL;
 }
 
@@ -28,7 +26,7 @@ static void describe(const struct node *node, char *out_status, size_t size)
         (void)snprintf(out_status, size, "degraded: no pool: %s", node->boot.reason);
     else if (sick)
         (void)snprintf(out_status, size, "degraded: pool %s is %s%s%s", sick->fsid,
-                       pool_state_name(sick->state), *sick->reason ? ": " : "", sick->reason);
+                       pool_trouble(sick), *sick->told_reason ? ": " : "", sick->told_reason);
     else if (!node->cache.bound)
         (void)snprintf(out_status, size, "degraded: the cache is not mounted: %.600s",
                        *node->cache.reason ? node->cache.reason : "not yet");

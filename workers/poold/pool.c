@@ -18,7 +18,7 @@
 #include <stdlib.h>
 #include <string.h>
 
-enum { RETRY_LEAST_MS = 250, RETRY_MOST_MS = 30000, TRIES_APART_MS = 1000 };
+enum { RETRY_LEAST_MS = 250, RETRY_MOST_MS = 30000, RETRY_FENCED_MS = 2000, TRIES_APART_MS = 1000 };
 
 /* ---- the table ---- */
 
@@ -66,6 +66,22 @@ const char *pool_state_name(enum pool_state state)
     return state_names[state];
 }
 
+/* One event a change. A retry that ends as the try before it is none. */
+static void tell(struct pool *pool)
+{
+    const char *topic = topics[pool->state];
+    if (!topic) {
+        log_debug("pool", "pool", pool->fsid, "state", state_names[pool->state], "reason",
+                  pool->reason);
+        return;
+    }
+    if (pool->told_topic == topic && strcmp(pool->told_reason, pool->reason) == 0)
+        return;
+    pool->told_topic = topic;
+    memcpy(pool->told_reason, pool->reason, sizeof pool->told_reason);
+    events_tell_pool(pool, topic, *pool->reason ? pool->reason : NULL);
+}
+
 bool pool_move(struct pool *pool, enum pool_event event, const char *reason)
 {
     enum pool_state next = table[pool->state][event];
@@ -80,10 +96,7 @@ bool pool_move(struct pool *pool, enum pool_event event, const char *reason)
         return true;
     (void)snprintf(pool->reason, sizeof pool->reason, "%s", reason);
     pool->state = next;
-    if (topics[next])
-        events_tell_pool(pool, topics[next], *reason ? reason : NULL);
-    else if (!again)
-        log_info("pool", "pool", pool->fsid, "state", state_names[next], "reason", reason);
+    tell(pool);
     node_pool_changed(pool->node);
     return true;
 }
@@ -98,6 +111,12 @@ bool pool_is_serving(const struct pool *pool)
 bool pool_is_mounted(const struct pool *pool)
 {
     return pool->state == POOL_MOUNTED || pool->state == POOL_READ_ONLY;
+}
+
+const char *pool_trouble(const struct pool *pool)
+{
+    bool well = !pool->told_topic || pool->told_topic == topics[POOL_MOUNTED];
+    return well ? NULL : pool->told_topic + strlen("pool.");
 }
 
 bool pool_is_slow(const struct pool *pool)
@@ -264,6 +283,14 @@ void pool_review(struct pool *pool)
         review_open(pool);
     else
         review_closed(pool);
+}
+
+void pool_retry_later(struct pool *pool, bool fenced)
+{
+    pool->retry.most_ms = fenced ? RETRY_FENCED_MS : RETRY_MOST_MS;
+    if (pool->retry.next_ms > pool->retry.most_ms)
+        pool->retry.next_ms = pool->retry.most_ms;
+    retry_later(&pool->retry);
 }
 
 static void on_retry(void *data)

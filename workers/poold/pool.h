@@ -85,6 +85,9 @@ struct pool {
     enum pool_state state;
     char reason[POOL_REASON_MAX]; /* of the state; "" if there is nothing to say */
 
+    const char *told_topic; /* the last event about its state */
+    char told_reason[POOL_REASON_MAX];
+
     /* As its disks say it, then as its descriptor does. */
     char name[VOLUME_NAME_MAX + 1];
     Storage__V1__DiskType type;
@@ -140,10 +143,16 @@ bool pool_is_forgotten(const struct pool *pool);
 /* Moves it by the table; an illegal move is logged and refused. */
 bool pool_move(struct pool *pool, enum pool_event event, const char *reason);
 
+/* Has it opened again after a while: a fenced one soon, since nobody tells when the predecessor's
+ * thread is gone; any other in longer and longer turns. */
+void pool_retry_later(struct pool *pool, bool fenced);
+
 /* Takes changes. */
 bool pool_is_serving(const struct pool *pool);
 /* Its directories can be read. */
 bool pool_is_mounted(const struct pool *pool);
+/* "failed", "fenced", … as it was last told, also while it is tried again; NULL: it is well. */
+const char *pool_trouble(const struct pool *pool);
 bool pool_is_slow(const struct pool *pool);
 const char *pool_state_name(enum pool_state state);
 /* "pool <fsid>: <reason>" for whoever asks for something that it has. */

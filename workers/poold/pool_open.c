@@ -192,7 +192,7 @@ static void refused(struct pool *pool, const struct pool_opening *opening)
                    err->message);
     /* First: that it will be tried again. Others look at the pool when it has moved. */
     if (may_go_better(opening->problem))
-        retry_later(&pool->retry);
+        pool_retry_later(pool, opening->problem == VOLUME_PROBLEM_FENCED);
     pool_move(pool,
               opening->problem == VOLUME_PROBLEM_FENCED ? POOL_EVENT_FENCED : POOL_EVENT_REFUSED,
               reason);
@@ -299,7 +299,7 @@ static void cannot_begin(struct pool *pool, struct pool_opening *opening)
         opening_free(opening);
     pool->moving = false;
     pool->opening = NULL;
-    retry_later(&pool->retry);
+    pool_retry_later(pool, false);
     pool_move(pool, POOL_EVENT_REFUSED, "no memory, or no thread, to open it");
 }
 
