@@ -27,6 +27,8 @@ static void describe(const struct node *node, char *out_status, size_t size)
     else if (sick)
         (void)snprintf(out_status, size, "degraded: pool %s is %s%s%s", sick->fsid,
                        pool_trouble(sick), *sick->told_reason ? ": " : "", sick->told_reason);
+    else if (*node->health.hangs)
+        (void)snprintf(out_status, size, "degraded: a thread hangs: %s", node->health.hangs);
     else if (!node->cache.bound)
         (void)snprintf(out_status, size, "degraded: the cache is not mounted: %.600s",
                        *node->cache.reason ? node->cache.reason : "not yet");
@@ -61,7 +63,9 @@ static void say_busy(struct health *health)
         return;
     memcpy(health->busy, busy, sizeof busy);
     health->n_busy = n;
+    (void)snprintf(health->hangs, sizeof health->hangs, "%s", n > 0 ? busy[0] : "");
     worker_busy(node->worker, busy);
+    health_review(health);
 }
 
 static void on_beat(uv_timer_t *timer)

@@ -18,8 +18,9 @@ struct health {
     uv_timer_t beat;
     uint64_t surveyed_ms;
     char status[HEALTH_STATUS_MAX];
-    size_t n_busy; /* as last said */
-    const char *busy[HEALTH_BUSY_MAX + 1];
+    char hangs[64];                        /* the first of those that are busy */
+    size_t n_busy;                         /* as last said */
+    const char *busy[HEALTH_BUSY_MAX + 1]; /* compared only: a pool may be gone since */
 };
 
 void health_init(struct health *health, struct node *node);
