@@ -191,7 +191,7 @@ static void nothing_is_chosen_by_guess(void **state)
         (void)choose(&bench, true, table[i].choice);
     }
     const Storage__V1__DiskState carrying[] = {STATE(POOL_MEMBER), STATE(UNFINISHED),
-                                               STATE(DUPLICATE)};
+                                               STATE(DUPLICATE), STATE(BROKEN)};
     for (size_t i = 0; i < sizeof carrying / sizeof *carrying; i++) {
         struct bench bench = {.n = 0};
         add(&bench, "/dev/a", TYPE(SSD), STATE(BLANK));

@@ -116,7 +116,8 @@ enum assembly_choice assembly_choose(const Storage__V1__Disk *const *disks, size
     const Storage__V1__Disk *best = NULL;
     bool unknown = !settled;
     for (size_t i = 0; i < n; i++) {
-        if (assembly_is_member(disks[i]) || disks[i]->state == STATE(UNFINISHED))
+        /* Also on a disk that cannot be read any more: its pool is shown still. */
+        if (disks[i]->pool || disks[i]->state == STATE(UNFINISHED))
             return ASSEMBLY_CHOICE_HAS_POOL;
         unknown = unknown || is_unread(disks[i]);
         if (is_candidate(disks[i]) && is_better(disks[i], best, avoid))
