@@ -32,7 +32,7 @@ static void measure(unsigned n)
         return;
     struct disk *disks[DISKS_MAX + 1] = {0};
     for (unsigned i = 0; i < n; i++)
-        disks[i] = disk_create(GiB, DISK_SSD);
+        disks[i] = disk_create(4 * GiB, DISK_SSD);
     struct node *node = node_create_list(disks);
     node_start(node);
     node_wait_cache(node, true);

@@ -40,6 +40,13 @@ static void drain(int fd)
         ;
 }
 
+static void unplug(struct node *node, struct disk *disk)
+{
+    watch_mark(node->watch);
+    disk_unplug(disk);
+    (void)watch_wait(node->watch, "disk.removed", NULL);
+}
+
 void suite_events(void)
 {
     struct disk *disk = disk_reserve(GiB, DISK_SSD);
@@ -53,24 +60,19 @@ void suite_events(void)
     pid_t monitor = command_spawn(&command, ends[1], STDERR_FILENO);
     struct samples ours = {0}, bare = {0};
     for (int i = 0; i < ROUNDS; i++) {
-        drain(ends[0]);
         watch_mark(node->watch);
         uint64_t start = clock_read_ns(CLOCK_MONOTONIC);
         disk_plug(disk);
         (void)watch_wait(node->watch, "disk.added", NULL);
         double ours_ms = bench_ms_since(start);
-        /* What the monitor wrote meanwhile is in the pipe: only its own way there is measured, by
-         * asking it first every other time. */
-        disk_unplug(disk);
-        (void)watch_wait(node->watch, "disk.removed", NULL);
+        unplug(node, disk);
         drain(ends[0]);
+        watch_mark(node->watch);
         start = clock_read_ns(CLOCK_MONOTONIC);
         disk_plug(disk);
         double bare_ms = monitor_wait(ends[0], disk, start);
         (void)watch_wait(node->watch, "disk.added", NULL);
-        watch_mark(node->watch);
-        disk_unplug(disk);
-        (void)watch_wait(node->watch, "disk.removed", NULL);
+        unplug(node, disk);
         if (i > 0) { /* the monitor was not there yet, perhaps */
             samples_add(&ours, ours_ms);
             samples_add(&bare, bare_ms);

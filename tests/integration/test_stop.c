@@ -58,6 +58,34 @@ static void a_shutdown_unmounts_all(void)
     node_wait_cache(node, true);
 }
 
+/* Pools that end side by side look at each other's mounts, which keeps those busy for a moment. */
+static void a_shutdown_of_many_pools_unmounts_all(void)
+{
+    enum { POOLS = 6, ROUNDS = 5 };
+    struct disk *disks[POOLS + 1] = {0};
+    for (int i = 0; i < POOLS; i++)
+        disks[i] = disk_create(4 * GiB, DISK_SSD);
+    struct node *node = node_create_list(disks);
+    node_start(node);
+    node_wait_cache(node, true);
+    for (int i = 0; i < POOLS; i++) {
+        autoerr struct err err = {0};
+        autoreply Storage__V1__Disk *disk = NULL;
+        autoreply Storage__V1__PrepareReply *prepared = NULL;
+        assert_ok(call_disk(node->storage, disks[i]->path, &disk, &err), &err);
+        if (disk->state == STORAGE__V1__DISK_STATE__DISK_STATE_BLANK)
+            assert_ok(call_prepare(node->storage, disks[i]->path, &prepared, &err), &err);
+    }
+    for (int round = 0; round < ROUNDS; round++) {
+        autoerr struct err err = {0};
+        node_wait_pools(node, POOLS);
+        node_wait_cache(node, true);
+        assert_ok(node_shutdown(node, &err), &err);
+        assert_int_equal(mounts_below(node->dir), 0);
+        node_start(node);
+    }
+}
+
 static void a_shutdown_names_what_is_busy(void)
 {
     struct node *node = start_node();
@@ -235,6 +263,7 @@ int main(int argc, char **argv)
     const struct harness_case cases[] = {
         harness_case(a_stop_leaves_the_mounts_for_the_next_start),
         harness_case(a_shutdown_unmounts_all),
+        harness_case(a_shutdown_of_many_pools_unmounts_all),
         harness_case(a_shutdown_names_what_is_busy),
         harness_case(a_second_instance_names_the_first),
         harness_case(workers_ignore_the_signals_of_a_group),

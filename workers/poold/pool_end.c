@@ -18,6 +18,7 @@ struct close_job {
     struct pool_job base;
     struct volume *volume;
     bool unmount;
+    bool has_cache; /* only then may the bind on the cache path be of this pool */
     char cache_path[PATH_MAX];
 };
 
@@ -25,7 +26,7 @@ static int close_work(struct pool_job *base, struct err *err)
 {
     struct close_job *job = container_of(base, struct close_job, base);
     int rc = 0;
-    if (job->unmount)
+    if (job->unmount && job->has_cache)
         rc = volume_unbind_cache(job->volume, job->cache_path, err);
     int closed = volume_close(job->volume, job->unmount && rc == 0, rc == 0 ? err : NULL);
     return rc == 0 ? closed : rc;
@@ -83,6 +84,7 @@ static bool submit_close(struct pool *pool)
     job->base = (struct pool_job){.work = close_work, .done = close_done, .barrier = true};
     job->volume = pool->volume;
     job->unmount = pool->ending.unmount;
+    job->has_cache = pool->cache != NULL;
     (void)snprintf(job->cache_path, sizeof job->cache_path, "%s", pool->node->settings->cache_path);
     if (executor_submit(pool, &job->base) < 0) {
         free(job);

@@ -7,7 +7,10 @@
 
 #include <errno.h>
 #include <stdio.h>
+#include <time.h>
 #include <unistd.h>
+
+enum { BUSY_PAUSE_MAX_MS = 256 }; /* doubling from 1: half a second in all */
 
 static const char *const place_names[] = {
     [VOLUME_IN_SPACES] = VOLUME_DIR_SPACES,
@@ -32,12 +35,36 @@ int volume_commit(const struct volume *volume, struct err *err)
     return rc < 0 ? err_errno(err, -rc, volume->info.fsid, "cannot commit") : 0;
 }
 
+void volume_pause_ms(uint64_t ms)
+{
+    const struct timespec time = {.tv_sec = (time_t)(ms / 1000),
+                                  .tv_nsec = (long)(ms % 1000) * 1000000};
+    (void)nanosleep(&time, NULL);
+}
+
+/*
+ * Whoever looks at a mount keeps it busy for that moment: another pool's walk of /proc, df. The
+ * kernel has no event for its end, so a busy mount is tried again a few times before it counts.
+ */
+static int detach_patiently(const char *path, struct err *err)
+{
+    int rc = mounts_detach(path, err);
+    for (uint64_t pause = 1; rc < 0 && err->os_errno == EBUSY && pause <= BUSY_PAUSE_MAX_MS;
+         pause *= 2) {
+        volume_pause_ms(pause);
+        rc = mounts_detach(path, err);
+    }
+    if (rc == 0)
+        err_clear(err);
+    return rc;
+}
+
 int volume_unmount(const char *path, struct err *err)
 {
     autoerr struct err own = {0};
     struct err *heard = err ? err : &own;
     struct holders holders = {0};
-    int rc = mounts_detach(path, heard);
+    int rc = detach_patiently(path, heard);
     /* Who keeps it busy may be unknown: the refusal stands anyway. */
     if (rc < 0 && heard->os_errno == EBUSY && holders_find_on_mount(path, &holders, NULL) == 0 &&
         holders.count > 0)

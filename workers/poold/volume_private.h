@@ -32,6 +32,9 @@ struct volume {
 
 /* ---- volume.c ------------------------------------------------------------------------------- */
 
+/* For what the kernel announces by no event: a pool's own thread waits, never the loop. */
+void volume_pause_ms(uint64_t ms);
+
 /* Takes the mount on top at `path` away, never lazily; names the holders when it is busy. */
 int volume_unmount(const char *path, struct err *err);
 

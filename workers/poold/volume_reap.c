@@ -16,7 +16,6 @@
 
 #include <errno.h>
 #include <stdio.h>
-#include <time.h>
 
 enum { PAUSE_LEAST_MS = 2, PAUSE_MOST_MS = 50 };
 
@@ -200,12 +199,6 @@ static void wake_cleaner(const struct reap *reap)
     (void)btrfs_wake_cleaner(reap->volume->root, reap->volume->info.fsid);
 }
 
-static void pause_ms(uint64_t ms)
-{
-    const struct timespec time = {.tv_nsec = (long)ms * 1000000};
-    (void)nanosleep(&time, NULL);
-}
-
 /*
  * The kernel tells nobody that a subvolume is dropped but a caller that waits without a deadline
  * (BTRFS_IOC_SUBVOL_SYNC_WAIT, 6.13): so it is asked again, after pauses, until wait_ms are over.
@@ -223,7 +216,7 @@ static int remove_groups(struct reap *reap, uint32_t wait_ms)
         wake_cleaner(reap);
         if (clock_monotonic_ms() >= deadline_ms)
             return 0;
-        pause_ms(wait);
+        volume_pause_ms(wait);
         /* What was destroyed by a call that was killed has not been committed; and what a dropped
          * subvolume was charged is given back by a commit at the latest. */
         if (*state == VOLUME_REAP_CHARGED || reap->result.subvolumes == 0) {
