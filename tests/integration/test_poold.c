@@ -311,7 +311,7 @@ static struct freezer freeze(const char *path)
         (void)!write(ready[1], "", 1);
         struct pollfd told = {.fd = tell[0], .events = POLLIN};
         (void)poll(&told, 1, AT_MOST_MS);
-        _exit(ioctl(fd, FITHAW, 0) < 0);
+        _exit(ioctl(fd, FITHAW, 0) < 0 ? 1 : 0);
     }
     (void)close(ready[1]);
     (void)close(tell[0]);

@@ -69,10 +69,14 @@ static bool hold_root(const char *path)
     return chroot(path) == 0; /* its working directory stays outside */
 }
 
+static int held_fd; /* open until the process ends */
+
 static bool hold_file(const char *path)
 {
-    return chdir(path) == 0 && open("held", O_RDWR | O_CREAT | O_CLOEXEC, 0600) >= 0 &&
-           chdir("/") == 0;
+    if (chdir(path) < 0)
+        return false;
+    held_fd = open("held", O_RDWR | O_CREAT | O_CLOEXEC, 0600);
+    return held_fd >= 0 && chdir("/") == 0;
 }
 
 static bool hold_mapping(const char *path)
@@ -91,7 +95,8 @@ static bool hold_nested(const char *path)
     autoclose int data = open(path, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
     if (data < 0 || btrfs_create_subvolume(data, "nested", 0) < 0)
         return false;
-    return openat(data, "nested/held", O_RDWR | O_CREAT | O_CLOEXEC, 0600) >= 0;
+    held_fd = openat(data, "nested/held", O_RDWR | O_CREAT | O_CLOEXEC, 0600);
+    return held_fd >= 0;
 }
 
 /* As a container has it: bound in a namespace of its own, where the pool is not to be seen. */

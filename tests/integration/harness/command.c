@@ -211,7 +211,7 @@ struct command_result command_run(const struct command *command)
 void command_must_pass(const char *const *argv)
 {
     struct command command = {0};
-    for (size_t i = 0; argv[i] && i < COMMAND_ARGS_MAX; i++)
+    for (size_t i = 0; i < COMMAND_ARGS_MAX && argv[i]; i++)
         command.argv[i] = argv[i];
     struct command_result result = command_run(&command);
     if (result.status != 0)
