@@ -258,6 +258,7 @@ static void a_kill_at_any_moment_leaves_blank_or_unfinished(void)
     enum { ROUNDS = 12 };
     struct disk *disk = disk_create(DISK_BYTES, DISK_SSD);
     struct node *node = disknode_create(disk);
+    node_set(node, "supervisor.backoff_max_ms", "100"); /* so young, each kill is a failure */
     disknode_start(node);
     for (int round = 0; round < ROUNDS; round++) {
         struct worker_info old = node_wait_worker(node, "diskd", 0);
