@@ -233,6 +233,25 @@ static void nested_subvolumes_belong_to_their_space(void)
     assert_int_not_equal(access(space->path, F_OK), 0);
 }
 
+static void no_pool_is_made_by_itself_when_told_so(void)
+{
+    struct disk *disk = disk_create(DISK_SIZE, DISK_SSD);
+    struct node *node = node_create(disk);
+    node_set(node, "pools.create", "no");
+    node_start(node);
+    autoerr struct err err = {0};
+    autoreply Storage__V1__Space *none = NULL;
+    assert_refused(call_reserve(node->storage, "early", SSD, MiB, &none, &err), &err,
+                   ERR_FAILED_PRECONDITION, "SSD");
+    node_wait_disk(node, disk, STORAGE__V1__DISK_STATE__DISK_STATE_BLANK);
+    /* An operator's word is another thing. */
+    autoreply Storage__V1__PrepareReply *prepared = NULL;
+    assert_ok(call_prepare(node->storage, disk->path, &prepared, &err), &err);
+    node_wait_cache(node, true);
+    autoreply Storage__V1__Space *space = must_reserve(node, "early", SSD, MiB);
+    assert_string_equal(space->pool, prepared->pools[0]->fsid);
+}
+
 /* --- pools that come and go ------------------------------------------------------------------ */
 
 static bool space_is(struct node *node, const char *id, Storage__V1__SpaceState state)
@@ -384,6 +403,7 @@ int main(int argc, char **argv)
         harness_case(from_a_blank_disk_to_a_reaped_space),
         harness_case(all_who_ask_at_once_get_one_space),
         harness_case(nested_subvolumes_belong_to_their_space),
+        harness_case(no_pool_is_made_by_itself_when_told_so),
         harness_case(a_pool_whose_disk_returns_serves_again),
         harness_case(the_cache_follows_its_pool),
         harness_case(a_pool_that_hangs_stalls_itself_alone),
