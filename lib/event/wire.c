@@ -27,16 +27,3 @@ Storage__V1__Event *event_wire_unpack(nng_msg *msg)
     size_t prefix = (size_t)(nul - body) + 1;
     return storage__v1__event__unpack(NULL, length - prefix, body + prefix);
 }
-
-#ifdef __SANITIZE_ADDRESS__
-/*
- * nng 1.5.2 forgets a message that it takes from a subscriber's queue in the moment in which he
- * goes. LeakSanitizer is told so, about the messages of events alone.
- */
-const char *__lsan_default_suppressions(void);
-
-const char *__lsan_default_suppressions(void)
-{
-    return "leak:event_wire_pack\n";
-}
-#endif

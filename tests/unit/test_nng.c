@@ -21,7 +21,7 @@
 #include <cmocka.h>
 
 #ifdef __SANITIZE_ADDRESS__
-/* See lib/event/wire.c. */
+/* See lib/nng/leaks.c. */
 const char *__lsan_default_suppressions(void);
 
 const char *__lsan_default_suppressions(void)
