@@ -138,7 +138,11 @@ nng_msg *wire_copy(const void *bytes, size_t length)
 
 int wire_read_status(const Storage__V1__Status *status, struct err *err)
 {
-    int rc = err_set(err, (enum err_code)status->code, 0, NULL, "%s", status->message);
+    /* Any number can stand there, and only one of ours, negated, is an error to our callers. */
+    bool known = status->code >= STORAGE__V1__CODE__CANCELLED &&
+                 status->code <= STORAGE__V1__CODE__UNAUTHENTICATED;
+    enum err_code code = known ? (enum err_code)status->code : ERR_UNKNOWN;
+    int rc = err_set(err, code, 0, NULL, "%s", status->message);
     const Storage__V1__ErrorDetails *details = status->details;
     if (!details || !err)
         return rc;

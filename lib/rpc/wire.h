@@ -29,7 +29,8 @@ int wire_pack_output(uint64_t epoch, const ProtobufCMessage *output, nng_msg **o
 /* A message of bytes that were packed before. NULL when out of memory. */
 nng_msg *wire_copy(const void *bytes, size_t length);
 
-/* The status of a failure as an error value; returns its negative code. */
+/* The status of a failure as an error value; returns its negative code, UNKNOWN for one that is
+ * none of ours. */
 int wire_read_status(const Storage__V1__Status *status, struct err *err);
 
 /*

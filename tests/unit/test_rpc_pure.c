@@ -2,6 +2,7 @@
 #include "probe.pb-c.h"
 #include "rpc/outcome.h"
 #include "rpc/validate.h"
+#include "rpc/wire.h"
 
 #include <setjmp.h>
 #include <stdarg.h>
@@ -209,6 +210,33 @@ static void contents_are_told_apart(void **state)
     assert_int_not_equal(outcome_digest("s/Metho", "dinput", 6), digest);
 }
 
+/* A code that is none of ours, and most of all a negative one, is still a failure. */
+static void an_unknown_code_is_a_failure(void **state)
+{
+    (void)state;
+    static const int codes[] = {-5, -1, 17, INT32_MIN, INT32_MAX};
+    for (size_t i = 0; i < sizeof codes / sizeof *codes; i++) {
+        uint8_t bytes[64];
+        Storage__V1__Status status = STORAGE__V1__STATUS__INIT;
+        Storage__V1__Reply reply = STORAGE__V1__REPLY__INIT;
+        struct err err = {0};
+        uint64_t epoch;
+        ProtobufCMessage *output = NULL;
+        memcpy(&status.code, &codes[i], sizeof status.code);
+        reply.status = &status;
+        reply.epoch = 7;
+        nng_msg *msg = wire_copy(bytes, storage__v1__reply__pack(&reply, bytes));
+        assert_non_null(msg);
+        assert_int_equal(
+            wire_unpack_reply(msg, &test__v1__answer__descriptor, &epoch, &output, &err),
+            -ERR_UNKNOWN);
+        assert_int_equal(err.code, ERR_UNKNOWN);
+        assert_int_equal(epoch, 7);
+        assert_null(output);
+        nng_msg_free(msg);
+    }
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -219,6 +247,7 @@ int main(void)
         cmocka_unit_test(the_oldest_outcome_goes_first),
         cmocka_unit_test(many_outcomes_are_found),
         cmocka_unit_test(contents_are_told_apart),
+        cmocka_unit_test(an_unknown_code_is_a_failure),
     };
     return cmocka_run_group_tests_name("rpc, pure", tests, NULL, NULL);
 }
