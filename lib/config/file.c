@@ -72,7 +72,10 @@ int settings_set(struct settings *settings, const char *section, const char *key
     if (!setting)
         return refuse_key(section, key, place, err);
     autoerr struct err why = {0};
-    int rc = setting->type->parse(setting, value, setting_field(setting, settings), &why);
+    int rc = strlen(value) > CONFIG_VALUE_MAX
+                 ? err_set(&why, ERR_INVALID_ARGUMENT, 0, NULL, "must have at most %d bytes",
+                           CONFIG_VALUE_MAX)
+                 : setting->type->parse(setting, value, setting_field(setting, settings), &why);
     if (rc < 0)
         return err_set(err, why.code, why.os_errno, key, "%s: %s.%s = \"%.*s%s\": it %s", place,
                        section, key, SHOWN_MAX, value, strlen(value) > SHOWN_MAX ? "…" : "",
@@ -101,11 +104,10 @@ static int on_pair(void *data, const char *section, const char *key, const char 
     return parse->rc == 0;
 }
 
-static int check_line(const struct parse *parse, const char *line)
+static int check_line(const struct parse *parse, const char *line, size_t length)
 {
     char place[PLACE_MAX];
-    size_t length = strlen(line);
-    if (length == 0 || (line[length - 1] != '\n' && !feof(parse->file)))
+    if (strlen(line) != length || (line[length - 1] != '\n' && !feof(parse->file)))
         return err_set(parse->err, ERR_INVALID_ARGUMENT, 0, NULL,
                        "%s: the line has a NUL byte, or more than %d bytes", place_of(parse, place),
                        CONFIG_LINE_MAX - 2);
@@ -119,14 +121,18 @@ static int check_line(const struct parse *parse, const char *line)
     return 0;
 }
 
-/* inih's reader. As fgets(): NULL ends it. */
+/* inih's reader. As fgets(), which would not tell a NUL in the last line: NULL ends it. */
 static char *read_line(char *buffer, int size, void *data)
 {
     struct parse *parse = data;
-    if (parse->rc < 0 || !fgets(buffer, size, parse->file))
+    size_t length = 0;
+    for (int c = 0; length + 1 < (size_t)size && c != '\n' && (c = getc(parse->file)) != EOF;)
+        buffer[length++] = (char)c;
+    buffer[length] = '\0';
+    if (parse->rc < 0 || length == 0)
         return NULL;
     parse->line++;
-    parse->rc = check_line(parse, buffer);
+    parse->rc = check_line(parse, buffer, length);
     return parse->rc < 0 ? NULL : buffer;
 }
 

@@ -4,7 +4,10 @@
 
 #include "config/settings.h"
 
-enum { CONFIG_LINE_MAX = 16384 };
+enum {
+    CONFIG_LINE_MAX = 16384,
+    CONFIG_VALUE_MAX = CONFIG_LINE_MAX - 64, /* so that "key = value" fits a line */
+};
 
 /*
  * Sets what the file says. A key that stands twice is an error, and so is one, or a section, that

@@ -229,6 +229,31 @@ static void hostile_lines_are_refused(void **state)
     err_clear(&err);
     assert_int_equal(settings_load(&argc, argv, &loaded, &err), -ERR_INVALID_ARGUMENT);
     assert_non_null(strstr(err.message, ":2:"));
+
+    /* In the last line, which no newline ends. */
+    write_file("[storaged]\ngroup = a\0b", 22);
+    char *again[] = {"storaged", "--config", path, NULL};
+    argc = 3;
+    err_clear(&err);
+    assert_int_equal(settings_load(&argc, again, &loaded, &err), -ERR_INVALID_ARGUMENT);
+    assert_non_null(strstr(err.message, ":2:"));
+}
+
+/* What a line just takes when it is written tightly would not fit the line that is printed. */
+static void the_longest_value_still_prints_to_a_line(void **state)
+{
+    (void)state;
+    char text[16384 + 64] = "[disks]\nallow=";
+    size_t head = strlen(text), longest = 16384 - 64;
+    for (size_t i = 0; i <= longest; i++)
+        text[head + i] = i % 200 == 199 ? ',' : 'x';
+    must_fail(text, NULL, SAYS(":2:", "disks.allow", "at most 16320 bytes"));
+    text[head + longest] = '\0';
+    must_load(text, NULL);
+    autofree char *first = print_loaded();
+    must_load(first, NULL);
+    autofree char *second = print_loaded();
+    assert_string_equal(first, second);
 }
 
 static void a_named_file_must_be_there(void **state)
@@ -295,6 +320,7 @@ int main(void)
         cmocka_unit_test(what_is_printed_loads_to_the_same),
         cmocka_unit_test(a_long_list_is_read_whole),
         cmocka_unit_test(hostile_lines_are_refused),
+        cmocka_unit_test(the_longest_value_still_prints_to_a_line),
         cmocka_unit_test(a_named_file_must_be_there),
         cmocka_unit_test(other_arguments_stay),
     };
