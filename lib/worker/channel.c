@@ -61,6 +61,10 @@ enum channel_outcome channel_receive(int fd, Storage__V1__ChannelMessage **out_m
         return CHANNEL_GARBAGE;
     Storage__V1__ChannelMessage *message =
         storage__v1__channel_message__unpack(NULL, (size_t)length, packet);
+    if (message && message->type == STORAGE__V1__CHANNEL_TYPE__CHANNEL_TYPE_UNSPECIFIED) {
+        storage__v1__channel_message__free_unpacked(message, NULL);
+        message = NULL;
+    }
     if (!message)
         return CHANNEL_GARBAGE;
     *out_message = message;

@@ -104,14 +104,27 @@ static void garbage_costs_one_packet(void **state)
     storage__v1__channel_message__free_unpacked(message, NULL);
 }
 
+/* Of the type that stands for none: a well-formed message, and still not one of ours. */
+static void a_message_without_a_type_is_garbage(void **state)
+{
+    struct pair *pair = *state;
+    Storage__V1__ChannelMessage *message = NULL;
+    assert_int_equal(send(pair->near, "\x12\x04text", 6, 0), 6);
+    assert_int_equal(channel_receive(pair->far, &message), CHANNEL_GARBAGE);
+    assert_null(message);
+}
+
 #define channel_test(test) cmocka_unit_test_setup_teardown(test, open_pair, close_pair)
 
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        channel_test(messages_arrive_whole_and_in_order), channel_test(a_long_text_is_cut),
-        channel_test(the_other_end_gone_is_closed),       channel_test(a_full_channel_says_later),
+        channel_test(messages_arrive_whole_and_in_order),
+        channel_test(a_long_text_is_cut),
+        channel_test(the_other_end_gone_is_closed),
+        channel_test(a_full_channel_says_later),
         channel_test(garbage_costs_one_packet),
+        channel_test(a_message_without_a_type_is_garbage),
     };
     return cmocka_run_group_tests_name("channel", tests, NULL, NULL);
 }
