@@ -77,8 +77,19 @@ int descriptor_pack(const struct descriptor *descriptor, uint8_t out_data[DESCRI
     return 0;
 }
 
+/* Two members with one device id: the second would never be compared with its disk. */
+static bool names_one_twice(const Storaged__Disk__Descriptor *message)
+{
+    for (size_t i = 0; i < message->n_members; i++)
+        for (size_t k = 0; k < i; k++)
+            if (message->members[i]->devid == message->members[k]->devid)
+                return true;
+    return false;
+}
+
 static const char *find_fault(const Storaged__Disk__Descriptor *message)
 {
+    bool too_many = message->n_members > VOLUME_MEMBERS_MAX;
     const struct {
         bool wrong;
         const char *what;
@@ -89,8 +100,8 @@ static const char *find_fault(const Storaged__Disk__Descriptor *message)
         {message->quota != VOLUME_QUOTA_SIMPLE && message->quota != VOLUME_QUOTA_FULL,
          "its quota mode is unknown"},
         {message->disk_type > STORAGE__V1__DISK_TYPE__DISK_TYPE_UNKNOWN, "its type is unknown"},
-        {message->n_members == 0 || message->n_members > VOLUME_MEMBERS_MAX,
-         "its number of members is out of range"},
+        {message->n_members == 0 || too_many, "its number of members is out of range"},
+        {!too_many && names_one_twice(message), "two of its members have one device id"},
     };
     for (size_t i = 0; i < sizeof rules / sizeof *rules; i++)
         if (rules[i].wrong)

@@ -5,6 +5,7 @@
 #include "record.h"
 
 #include "disk.pb-c.h"
+#include "rpc/validate.h"
 #include "seal.h"
 
 #include <stdio.h>
@@ -25,6 +26,11 @@ const char *record_state_name(enum record_state state)
     return "unknown";
 }
 
+static bool is_utf8(const char *text)
+{
+    return validate_utf8((const uint8_t *)text, strlen(text));
+}
+
 /* What is wrong with it, or NULL. */
 static const char *find_fault(const Storaged__Disk__Record *record)
 {
@@ -34,6 +40,7 @@ static const char *find_fault(const Storaged__Disk__Record *record)
     } rules[] = {
         {!uuid_valid(record->id), "its id is no UUID"},
         {strlen(record->name) > RECORD_NAME_MAX, "its name is too long"},
+        {!is_utf8(record->name) || !is_utf8(record->request_id), "its texts are not UTF-8"},
         {strlen(record->request_id) > RECORD_REQUEST_ID_MAX, "its request id is too long"},
         {record->kind != RECORD_KIND_SPACE && record->kind != RECORD_KIND_CACHE,
          "its kind is unknown"},
@@ -75,7 +82,10 @@ static int unpack_message(const uint8_t *data, size_t length, Storaged__Disk__Re
     int rc = seal_open(&kind, data, length, &inside, &inside_length, err);
     if (rc < 0)
         return rc;
-    Storaged__Disk__Record *message = storaged__disk__record__unpack(NULL, inside_length, inside);
+    /* protobuf-c reads more than it can read again after it has written it. */
+    Storaged__Disk__Record *message = NULL;
+    if (validate_packed(&storaged__disk__record__descriptor, inside, inside_length, NULL) == 0)
+        message = storaged__disk__record__unpack(NULL, inside_length, inside);
     if (!message)
         return err_set(err, ERR_DATA_LOSS, 0, NULL, "the record cannot be unpacked");
     const char *fault = find_fault(message);
@@ -151,7 +161,7 @@ int record_restate(const uint8_t *data, size_t length, enum record_state state,
     if (rc < 0)
         return rc;
     message->state = state;
-    message->generation++;
+    message->generation += message->generation < UINT64_MAX; /* 0 would be none */
     rc = pack_message(message, out_data, out_length, err);
     storaged__disk__record__free_unpacked(message, NULL);
     return rc;
