@@ -5,7 +5,9 @@
 #include "verbs.h"
 
 #include "base/cleanup.h"
+#include "rpc/validate.h"
 #include "stop.h"
+#include "text.h"
 
 #include <string.h>
 
@@ -84,14 +86,15 @@ static bool may_change(const struct supervisor *supervisor, uid_t uid)
 
 int verbs_run(struct supervisor *supervisor, const struct verbs_request *request, struct err *err)
 {
+    int rc = validate_packed(&storage__v1__control_request__descriptor, request->packet,
+                             request->length, err);
+    if (rc < 0)
+        return rc;
     Storage__V1__ControlRequest *message =
-        request->length
-            ? storage__v1__control_request__unpack(NULL, request->length, request->packet)
-            : NULL;
+        storage__v1__control_request__unpack(NULL, request->length, request->packet);
     const struct verb *verb = message ? find_verb(message) : NULL;
-    int rc;
     if (!message)
-        rc = err_set(err, ERR_INVALID_ARGUMENT, 0, "request", "this is no ControlRequest");
+        rc = err_set(err, ERR_RESOURCE_EXHAUSTED, 0, "request", "no memory to read the request");
     else if (message->version != CONTROL_VERSION)
         rc = err_set(err, ERR_INVALID_ARGUMENT, 0, "version", "only version %d is spoken here",
                      CONTROL_VERSION);
@@ -120,7 +123,9 @@ static void fill_status(const struct err *err, struct verbs_reply *reply)
         return;
     reply->status.message = (char *)(uintptr_t)err->message;
     reply->status.details = details;
-    details->object = (char *)(uintptr_t)err->object;
+    /* May be the sender's own words, cut. */
+    text_copy(reply->object, sizeof reply->object, err->object, strlen(err->object));
+    details->object = reply->object;
     details->os_errno = err->os_errno;
     details->hint = (char *)(uintptr_t)err->hint;
     details->retryable = err->retryable;

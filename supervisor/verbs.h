@@ -21,6 +21,7 @@ struct verbs_reply {
     Storage__V1__ControlReply message;
     Storage__V1__Status status;
     Storage__V1__ErrorDetails details;
+    char object[ERR_OBJECT_MAX];
     Storage__V1__WorkerListReply list;
     Storage__V1__Worker workers[SUPERVISOR_WORKERS_MAX];
     Storage__V1__Worker *rows[SUPERVISOR_WORKERS_MAX];
