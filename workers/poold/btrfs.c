@@ -92,8 +92,8 @@ int btrfs_set_label(int fd, const char *label)
  * Setting the label that is set already commits the running transaction in the calling thread, and
  * like START_SYNC with WAIT_SYNC writes back nobody's dirty data. Those two hand the commit to the
  * kernel's transaction thread, and lose its wake-up when that is about to go to sleep after the
- * commit before (fs/btrfs/disk-io.c, transaction_kthread(); seen on 6.18 about once in 500 commits
- * of two threads): then they wait for its next turn, up to 30 s.
+ * commit before (fs/btrfs/disk-io.c, transaction_kthread(); seen on 6.18 several times, as
+ * the stacks have it): then they wait for its next turn, up to 30 s.
  */
 int btrfs_commit(int fd)
 {
