@@ -17,7 +17,9 @@
 enum { VALIDATE_DEPTH_MAX = 16 };
 
 /* INVALID_ARGUMENT naming the field ("owner.name") as the object, or the message type if the bytes
- * are not a message at all. What passes can be unpacked, as far as memory goes. */
+ * are not a message at all. What passes is unpacked without loss, or not at all: for want of
+ * memory, or where a submessage with a oneof comes twice, which protobuf-c 1.4.1 cannot always
+ * merge. */
 int validate_packed(const ProtobufCMessageDescriptor *descriptor, const void *data, size_t length,
                     struct err *err);
 
