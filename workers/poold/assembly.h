@@ -6,7 +6,7 @@
 #define WORKERS_POOLD_ASSEMBLY_H
 
 #include "storage/v1/disk.pb-c.h"
-#include "volume.h"
+#include "volume/volume.h"
 
 #include <stdbool.h>
 #include <stddef.h>

@@ -9,7 +9,7 @@
 #define WORKERS_POOLD_EXECUTOR_H
 
 #include "lane/lane.h"
-#include "volume.h"
+#include "volume/volume.h"
 
 #include <stdbool.h>
 #include <uv.h>

@@ -2,7 +2,7 @@
  * (RFC 3629). */
 #include "name.h"
 
-#include "record.h"
+#include "volume/record.h"
 
 #include <stdbool.h>
 #include <string.h>

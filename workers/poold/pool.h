@@ -15,7 +15,7 @@
 #include "retry.h"
 #include "space.h"
 #include "storage/v1/disk.pb-c.h"
-#include "volume.h"
+#include "volume/volume.h"
 
 struct node;
 struct assembly;

@@ -7,8 +7,8 @@
 #define WORKERS_POOLD_SPACE_H
 
 #include "ledger.h"
-#include "record.h"
 #include "rpc/server.h"
+#include "volume/record.h"
 
 struct pool;
 

@@ -5,7 +5,7 @@
 #ifndef WORKERS_POOLD_SURVEY_H
 #define WORKERS_POOLD_SURVEY_H
 
-#include "volume.h"
+#include "volume/volume.h"
 
 #include <stdbool.h>
 
