@@ -1,0 +1,541 @@
+/* Namespaces: their life, their properties, who may do what in them, and who is admin. */
+#include "script.h"
+#include "sha1.h"
+
+#include <stdlib.h>
+#include <sys/stat.h>
+#include <sys/wait.h>
+
+static void start_with_admin(void)
+{
+    server_start_with(&zdb, "--admin", "master");
+    ask(1, "AUTH master", "+OK");
+}
+
+static void namespaces_come_and_go(void)
+{
+    static const struct row rows[] = {
+        {1, "NSNEW a", "+OK"},
+        {1, "NSNEW a", "-This namespace is not available"},
+        {1, "NSNEW default", "-This name is not allowed"},
+        {1, "NSNEW .", "-This name is not allowed"},
+        {1, "NSNEW ..", "-This name is not allowed"},
+        {1, "NSNEW x/y", "-This name is not allowed"},
+        {1, "NSNEW /", "-This name is not allowed"},
+        {1, "NSNEW @129", "-Namespace too long"},
+        {1, "NSNEW ''", "-Invalid argument"},
+        {1, "NSNEW", "-Unexpected arguments"},
+        {1, "NSNEW @128", "+OK"},
+        {1, "NSDEL @128", "+OK"},
+        {1, "NSLIST", "*2|=default|=a"},
+        {1, "SELECT nope", "-Namespace not found"},
+        {1, "NSINFO nope", "-Namespace not found"},
+        {1, "RELOAD nope", "-Namespace not found"},
+        {1, "NSDEL nope", "-This namespace doesn't exists"},
+        {1, "NSDEL default", "-Cannot remove default namespace"},
+        {1, "SELECT a", "+OK"},
+        {1, "SET key value", "=key"},
+        {1, "NSDEL a", "-Cannot remove namespace you're currently using."},
+        {2, "GET key", "nil"},
+        {2, "SELECT a", "+OK"},
+        {2, "GET key", "=value"},
+        {1, "RELOAD a", "+OK"},
+        {2, "GET key", "=value"},
+        {1, "SELECT default", "+OK"},
+        {1, "NSDEL a", "+OK"},
+        {2, "GET key", "-Your active namespace is not available anymore (probably removed).|EOF"},
+        {1, "NSNEW a", "+OK"},
+        {1, "SELECT a", "+OK"},
+        {1, "GET key", "nil"},
+    };
+    server_start(&zdb, NULL);
+    script(rows);
+}
+
+static void what_is_deleted_is_gone_from_the_disk(void)
+{
+    char path[PATH_MAX];
+    server_start(&zdb, NULL);
+    ask(1, "NSNEW a", "+OK");
+    (void)snprintf(path, sizeof path, "%s/a/d0", zdb.data);
+    struct stat status;
+    assert_int_equal(stat(path, &status), 0);
+    assert_int_equal(status.st_mode & 07777, 0600);
+    (void)snprintf(path, sizeof path, "%s/a", zdb.data);
+    assert_int_equal(stat(path, &status), 0);
+    assert_int_equal(status.st_mode & 07777, 0700);
+    ask(1, "NSDEL a", "+OK");
+    assert_int_not_equal(stat(path, &status), 0);
+    (void)snprintf(path, sizeof path, "%s/a", zdb.index);
+    assert_int_not_equal(stat(path, &status), 0);
+}
+
+static void properties_are_checked(void)
+{
+    static const struct row rows[] = {
+        {1, "NSNEW a", "+OK"},
+        {1, "NSSET nope maxsize 1", "-Namespace not found"},
+        {1, "NSSET a nope 1", "-Invalid property"},
+        {1, "NSSET a MAXSIZE 1", "-Invalid property"},
+        {1, "NSSET a password @64", "-Argument too long"},
+        {1, "NSSET a password @63", "+OK"},
+        {1, "NSSET a maxsize", "-Unexpected arguments"},
+        {1, "NSSET a maxsize ''", "-Invalid argument"},
+        {1, "NSSET default maxsize 1", "-Cannot update default namespace"},
+        {1, "NSSET default password x", "-Cannot update default namespace"},
+        {1, "NSSET default public 0", "-Cannot update default namespace"},
+        {1, "NSSET default worm 1", "-Cannot update default namespace"},
+        {1, "NSSET default lock 1", "+OK"},
+        {1, "NSSET default freeze 0", "+OK"},
+    };
+    server_start(&zdb, NULL);
+    script(rows);
+}
+
+static void passwords_open_private_and_public_namespaces(void)
+{
+    static const struct row rows[] = {
+        {1, "NSNEW a", "+OK"},
+        {2, "SELECT a", "+OK"}, /* no password */
+        {2, "SET before value", "=before"},
+        {3, "SELECT a ignored", "+OK"},
+        {3, "SET ignored value", "=ignored"},
+        {1, "NSSET a password secret", "+OK"},
+        {1, "NSSET a public 0", "+OK"},
+        {2, "SET inside value", "=inside"}, /* who is in stays in */
+        {4, "SELECT a", "-Namespace protected and private"},
+        {4, "SELECT a wrong", "-Access denied"},
+        {4, "SELECT a secre", "-Access denied"},
+        {4, "SELECT a secrets", "-Access denied"},
+        {4, "SELECT a @256", "-Password too long"},
+        {4, "SELECT a SECURE 1 2", "-Too many arguments"},
+        {4, "GET inside", "nil"},                            /* still in default */
+        {1, "SELECT a", "-Namespace protected and private"}, /* an admin too */
+        {4, "SELECT a secret", "+OK"},
+        {4, "GET inside", "=value"},
+        {4, "SET key value", "=key"},
+        {1, "NSSET a public 1", "+OK"},
+        {5, "SELECT a", "+OK"},
+        {5, "GET key", "=value"},
+        {5, "SET key other", "-Namespace is in read-only mode"},
+        {5, "DEL key", "-Namespace is in read-only mode"},
+        {5, "SET @256 other", "-Key too large"},
+        {5, "SELECT a secret", "+OK"},
+        {5, "SET key other", "=key"},
+        {1, "NSSET a password *", "+OK"},
+        {6, "SELECT a", "+OK"},
+        {6, "SET key third", "=key"},
+    };
+    start_with_admin();
+    script(rows);
+}
+
+static void worm_keeps_what_is_written(void)
+{
+    static const struct row rows[] = {
+        {1, "NSNEW a", "+OK"},
+        {1, "SELECT a", "+OK"},
+        {1, "SET before value", "=before"},
+        {1, "NSSET a worm 1", "+OK"},
+        {1, "SET key value", "=key"},
+        {1, "SET key other", "-Namespace is protected by worm mode"},
+        {1, "SET key value", "-Namespace is protected by worm mode"},
+        {1, "SET before other", "-Namespace is protected by worm mode"},
+        {1, "DEL key", "-Cannot delete a key when namespace is in worm mode"},
+        {1, "GET key", "=value"},
+        {1, "NSSET a worm 0", "+OK"},
+        {1, "SET key other", "=key"},
+        {1, "DEL key", "+OK"},
+    };
+    server_start(&zdb, NULL);
+    script(rows);
+}
+
+#define LOCKED "-Namespace is temporarily locked (read-only)"
+#define FROZEN "-Namespace is temporarily frozen (read-write disabled)"
+
+static void a_lock_stops_writing_and_a_freeze_reading_too(void)
+{
+    static const struct row rows[] = {
+        {1, "NSNEW a", "+OK"},
+        {1, "SELECT a", "+OK"},
+        {1, "SET key value", "=key"},
+        {1, "NSSET a lock 1", "+OK"},
+        {1, "SET key other", LOCKED},
+        {1, "DEL key", LOCKED},
+        {1, "GET key", "=value"},
+        {2, "SELECT a", "+OK"},
+        {2, "SET key other", LOCKED},
+        {2, "SCAN", "*2|=?17|*1|*3|=key|:5|:#"},
+        {1, "NSSET a freeze 1", "+OK"},
+        {1, "SET key other", FROZEN},
+        {1, "DEL key", FROZEN},
+        {1, "GET key", FROZEN},
+        {1, "MGET key", FROZEN},
+        {1, "EXISTS key", FROZEN},
+        {1, "CHECK key", FROZEN},
+        {1, "LENGTH key", FROZEN},
+        {1, "KEYTIME key", FROZEN},
+        {1, "KEYCUR key", FROZEN},
+        {1, "SCAN", FROZEN},
+        {1, "SCANX", FROZEN},
+        {1, "RSCAN", FROZEN},
+        {1, "HISTORY key", FROZEN},
+        {1, "DBSIZE", ":1"},
+        {1, "PING", "+PONG"},
+        {1, "TIME", "*2|=#|=#"},
+        {1, "INFO", "=~"},
+        {1, "NSINFO a", "=~"},
+        {3, "GET key", "nil"},
+        {3, "SET key value", "=key"},
+        {1, "NSSET a lock 0", "+OK"}, /* the last word counts */
+        {1, "GET key", "=value"},
+        {1, "SET key other", "=key"},
+    };
+    server_start(&zdb, NULL);
+    script(rows);
+    ask(1, "NSSET a freeze 1", "+OK");
+    hangup_all();
+    server_stop(&zdb);
+    server_start(&zdb, NULL); /* not kept */
+    ask(1, "SELECT a", "+OK");
+    ask(1, "SET key again", "=key");
+}
+
+static void a_limit_counts_live_payload(void)
+{
+    static const struct row rows[] = {
+        {1, "NSNEW a", "+OK"},
+        {1, "SELECT a", "+OK"},
+        {1, "NSSET a maxsize 10", "+OK"},
+        {1, "SET long-key-long-key-long-key 12345", "=long-key-long-key-long-key"},
+        {1, "SET b 123456", "-No space left on this namespace"},
+        {1, "SET b 12345", "=b"},
+        {1, "SET b 54321", "=b"}, /* in place of the old one */
+        {1, "SET b 543210", "-No space left on this namespace"},
+        {1, "GET b", "=54321"},
+        {1, "SET c ''", "=c"},
+        {1, "SET c 1", "-No space left on this namespace"},
+        {1, "DEL b", "+OK"},
+        {1, "SET c 12345", "=c"},
+        {1, "NSSET a maxsize 0", "+OK"},
+        {1, "SET d 123456789012345678901234567890", "=d"},
+        {1, "NSSET a maxsize 1", "+OK"},
+        {1, "SET d 12345678901234567890123456789", "-No space left on this namespace"},
+        {1, "NSSET a maxsize word", "+OK"}, /* none */
+        {1, "SET d 12345", "=d"},
+        {1, "NSSET a maxsize -1", "+OK"}, /* huge */
+        {1, "SET e 12345", "=e"},
+    };
+    server_start(&zdb, NULL);
+    script(rows);
+}
+
+static void a_limit_of_default_comes_from_the_flag(void)
+{
+    server_start_with(&zdb, "--maxsize", "10");
+    ask(1, "SET a 1234567890", "=a");
+    ask(1, "SET b 1", "-No space left on this namespace");
+    hangup_all();
+    server_stop(&zdb);
+    server_start(&zdb, NULL);
+    ask(1, "SET b 1", "=b");
+}
+
+static void a_flush_empties_a_private_namespace(void)
+{
+    static const struct row rows[] = {
+        {1, "FLUSH", "-Flushing public namespace denied"},
+        {1, "NSNEW a", "+OK"},
+        {1, "NSSET a password secret", "+OK"},
+        {1, "NSSET a public 1", "+OK"},
+        {1, "SELECT a secret", "+OK"},
+        {1, "SET key value", "=key"},
+        {1, "NSJUMP", "+OK"},
+        {1, "SET other value", "=other"},
+        {1, "FLUSH", "-Flushing public namespace denied"},
+        {1, "NSSET a public 0", "+OK"},
+        {1, "FLUSH", "+OK"},
+        {1, "DBSIZE", ":0"},
+        {1, "GET key", "nil"},
+        {1, "SCAN", "-No more data"},
+        {1, "SET new value", "=new"},
+        {1, "GET new", "=value"},
+    };
+    server_start(&zdb, NULL);
+    script(rows);
+    hangup_all();
+    server_stop(&zdb);
+    server_start(&zdb, NULL);
+    ask(1, "SELECT a secret", "+OK");
+    ask(1, "DBSIZE", ":1");
+    ask(1, "GET new", "=value");
+    ask(1, "GET key", "nil");
+}
+
+static void properties_outlive_the_server(void)
+{
+    static const struct row rows[] = {
+        {1, "NSNEW a", "+OK"},          {1, "NSSET a maxsize 5", "+OK"},
+        {1, "NSSET a worm 1", "+OK"},   {1, "NSSET a password secret", "+OK"},
+        {1, "NSSET a public 0", "+OK"},
+    };
+    static const struct row later[] = {
+        {2, "SELECT a", "-Namespace protected and private"},       {2, "SELECT a secret", "+OK"},
+        {2, "SET key 123456", "-No space left on this namespace"}, {2, "SET key 12345", "=key"},
+        {2, "SET key 1", "-Namespace is protected by worm mode"},
+    };
+    server_start(&zdb, NULL);
+    script(rows);
+    hangup_all();
+    server_kill(&zdb);
+    server_start(&zdb, NULL);
+    script(later);
+}
+
+/* --- who is admin ---------------------------------------------------------------------------- */
+
+static void admin_commands_are_for_the_admin(void)
+{
+    static const struct row rows[] = {
+        {2, "NSNEW a", "-Permission denied"},
+        {2, "NSDEL a", "-Permission denied"},
+        {2, "NSSET default lock 1", "-Permission denied"},
+        {2, "RELOAD default", "-Permission denied"},
+        {2, "NSJUMP", "-Permission denied"},
+        {2, "MIRROR", "-Permission denied"},
+        {2, "MASTER", "-Permission denied"},
+        {2, "HOOKS", "-Permission denied"},
+        {2, "INDEX DIRTY", "-Permission denied"},
+        {2, "DATA RAW 0 28", "-Permission denied"},
+        {2, "SET key value 5", "-Permission denied"},
+        {2, "SET key value", "=key"},
+        {2, "DEL key 5", "-Permission denied"},
+        {2, "DEL key", "+OK"},
+        {2, "NSLIST", "*1|=default"},
+        {2, "NSINFO default", "=~"},
+        {2, "INFO", "=~"},
+        {2, "AUTH nope", "-Access denied"},
+        {2, "AUTH maste", "-Access denied"},
+        {2, "AUTH masters", "-Access denied"},
+        {2, "AUTH @129", "-Password too long"},
+        {2, "AUTH NOPE nope", "-Only SECURE extra method supported"},
+        {2, "AUTH master", "+OK"},
+        {2, "NSNEW a", "+OK"},
+        {3, "NSNEW b", "-Permission denied"},
+    };
+    server_start_with(&zdb, "--admin", "master");
+    script(rows);
+}
+
+/* A session's challenge, and the answer to it. */
+static void challenge(unsigned number, char answer[41], const char *password)
+{
+    char text[128];
+    size_t size;
+    ask(number, "AUTH SECURE CHALLENGE", "");
+    const char *reply = (const char *)client_reply(on(number), &size);
+    assert_int_equal(size, 1 + 16 + 2);
+    assert_int_equal(strspn(reply + 1, "0123456789abcdef"), 16);
+    (void)snprintf(text, sizeof text, "%.16s:%s", reply + 1, password);
+    sha1_hex(text, strlen(text), answer);
+}
+
+static void without_a_password_there_is_nothing_to_authenticate(void)
+{
+    server_start(&zdb, NULL);
+    ask(1, "AUTH pw", "-Authentication disabled");
+    char answer[41];
+    challenge(1, answer, "any");
+}
+
+static void a_challenge_is_answered_with_a_hash(void)
+{
+    char answer[41], request[128];
+    server_start_with(&zdb, "--admin", "master");
+    ask(1, "AUTH SECURE @40", "-No CHALLENGE requested, secure authentication not available");
+    challenge(1, answer, "master");
+    (void)snprintf(request, sizeof request, "AUTH SECURE %s", answer);
+    ask(1, request, "+OK");
+    ask(1, request, "-No CHALLENGE requested, secure authentication not available");
+    ask(1, "NSNEW a", "+OK");
+    ask(1, "NSSET a password secret", "+OK");
+    ask(1, "NSSET a public 0", "+OK");
+
+    challenge(2, answer, "wrong");
+    (void)snprintf(request, sizeof request, "AUTH SECURE %s", answer);
+    ask(2, request, "-Access denied");
+    ask(2, request, "-No CHALLENGE requested, secure authentication not available");
+    challenge(2, answer, "master");
+    ask(2, "AUTH SECURE short", "-Invalid hash length");
+
+    challenge(3, answer, "secret");
+    (void)snprintf(request, sizeof request, "SELECT a SECURE %s", answer);
+    ask(3, request, "+OK");
+    ask(3, "SET key value", "=key");
+    ask(3, request, "+OK"); /* not used up */
+    ask(4, request, "-?");
+    challenge(4, answer, "wrong");
+    (void)snprintf(request, sizeof request, "SELECT a SECURE %s", answer);
+    ask(4, request, "-Access denied");
+}
+
+static void default_is_protected_by_the_admin_password(void)
+{
+    static const struct row rows[] = {
+        {1, "SET key value", "-Namespace is in read-only mode"},
+        {1, "GET key", "nil"},
+        {1, "SELECT default wrong", "-Access denied"},
+        {1, "SELECT default", "+OK"},
+        {1, "SET key value", "-Namespace is in read-only mode"},
+        {1, "SELECT default master", "+OK"},
+        {1, "SET key value", "=key"},
+        {2, "GET key", "=value"},
+    };
+    server_start_with(&zdb, "--admin", "master", "--protect");
+    script(rows);
+    hangup_all();
+    server_stop(&zdb);
+    assert_int_not_equal(server_start_refused(&zdb, (const char *const[]){"--protect", NULL}), 0);
+}
+
+static void nobody_is_admin_over_tcp_without_a_password(void)
+{
+    char port[8];
+    zdb.port = port_free();
+    (void)snprintf(port, sizeof port, "%u", zdb.port);
+    server_start_with(&zdb, "--dualnet", "--listen", "127.0.0.1", "--port", port);
+    (void)on_tcp(1);
+    ask(1, "PING", "+PONG");
+    ask(1, "SET key value", "=key");
+    ask(1, "NSNEW a", "-Permission denied");
+    ask(2, "NSNEW a", "+OK"); /* the unix socket knows our uid */
+    ask(2, "GET key", "=value");
+}
+
+/* Another user on the unix socket; a child asks, whose exit code says how it went. */
+static void another_user_is_not_admin(void)
+{
+    if (geteuid() != 0)
+        skip();
+    server_start(&zdb, NULL);
+    assert_int_equal(chmod(zdb.dir, 0711), 0);
+    char root[PATH_MAX];
+    (void)snprintf(root, sizeof root, "%s/..", zdb.dir);
+    assert_int_equal(chmod(root, 0711), 0);
+    assert_int_equal(chmod(zdb.socket, 0777), 0);
+    pid_t child = fork();
+    assert_true(child >= 0);
+    if (child == 0) {
+        if (setegid(4711) != 0 || seteuid(4711) != 0)
+            _exit(2);
+        static const char expected[] = "-Permission denied\r\n";
+        struct client *client = client_try_unix(zdb.socket);
+        size_t size = 0;
+        const struct word words[] = {word("NSNEW"), word("a")};
+        const uint8_t *reply = NULL;
+        if (client && client_send_words(client, words, 2))
+            reply = client_reply(client, &size);
+        bool denied = reply && size == strlen(expected) && memcmp(reply, expected, size) == 0;
+        _exit(denied ? 0 : 1);
+    }
+    int status;
+    assert_int_equal(waitpid(child, &status, 0), child);
+    assert_true(WIFEXITED(status));
+    assert_int_equal(WEXITSTATUS(status), 0);
+}
+
+/* --- NSINFO ---------------------------------------------------------------------------------- */
+
+static void assert_has(const char *text, const char *line)
+{
+    if (!strstr(text, line))
+        fail_msg("no \"%s\" in:\n%s", line, text);
+}
+
+static void a_namespace_describes_itself(void)
+{
+    static const struct row rows[] = {
+        {1, "NSNEW a", "+OK"},          {1, "NSSET a maxsize 4096", "+OK"},
+        {1, "NSSET a worm 1", "+OK"},   {1, "NSSET a password secret", "+OK"},
+        {1, "SELECT a secret", "+OK"},  {1, "SET key value", "=key"},
+        {1, "NSSET a public 0", "+OK"},
+    };
+    static const char *const lines[] = {
+        "# namespace\n",
+        "name: a\n",
+        "entries: 1\n",
+        "public: no\n",
+        "worm: yes\n",
+        "locked: no\n",
+        "password: yes\n",
+        "data_size_bytes: 5\n",
+        "data_size_mb: ",
+        "data_limits_bytes: 4096\n",
+        "index_size_bytes: ",
+        "index_size_kb: ",
+        "next_internal_id: ",
+        "mode: userkey\n",
+        "stats_index_io_errors: 0\n",
+        "stats_index_io_error_last: 0\n",
+        "stats_index_faults: 0\n",
+        "stats_data_io_errors: 0\n",
+        "stats_data_io_error_last: 0\n",
+        "stats_data_faults: 0\n",
+        "space_available: 4091\n",
+        "index_disk_freespace_bytes: ",
+        "index_disk_freespace_mb: ",
+        "data_disk_freespace_bytes: ",
+        "data_disk_freespace_mb: ",
+    };
+    start_with_admin();
+    script(rows);
+    autofree char *info = ask_bulk(2, "NSINFO a", NULL);
+    const char *at = info;
+    for (size_t i = 0; i < array_length(lines); i++) {
+        const char *line = strstr(at, lines[i]);
+        if (!line)
+            fail_msg("no \"%s\" at its place in:\n%s", lines[i], info);
+        at = line;
+    }
+    assert_null(strstr(info, "data_path"));
+    assert_null(strstr(info, "password_raw"));
+    autofree char *more = ask_bulk(1, "NSINFO a", NULL);
+    assert_has(more, "\ndata_path: ");
+    assert_has(more, "\ndata_active: ");
+    assert_has(more, "\nindex_path: ");
+    assert_has(more, "\nindex_active: ");
+    assert_has(more, "\ndata_current_id: 0\n");
+    assert_has(more, "\ndata_current_offset: ");
+    assert_null(strstr(more, "password_raw"));
+    ask(1, "NSSET a lock 1", "+OK");
+    autofree char *locked = ask_bulk(2, "NSINFO a", NULL);
+    assert_has(locked, "\nlocked: yes\n");
+    autofree char *unlimited = ask_bulk(2, "NSINFO default", NULL);
+    assert_null(strstr(unlimited, "space_available"));
+    assert_has(unlimited, "\npassword: no\n");
+}
+
+int main(int argc, char **argv)
+{
+    static const struct zdb_case cases[] = {
+        zdb_case(namespaces_come_and_go),
+        zdb_case(what_is_deleted_is_gone_from_the_disk),
+        zdb_case(properties_are_checked),
+        zdb_case(passwords_open_private_and_public_namespaces),
+        zdb_case(worm_keeps_what_is_written),
+        zdb_case(a_lock_stops_writing_and_a_freeze_reading_too),
+        zdb_case(a_limit_counts_live_payload),
+        zdb_case(a_limit_of_default_comes_from_the_flag),
+        zdb_case(a_flush_empties_a_private_namespace),
+        zdb_case(properties_outlive_the_server),
+        zdb_case(admin_commands_are_for_the_admin),
+        zdb_case(without_a_password_there_is_nothing_to_authenticate),
+        zdb_case(a_challenge_is_answered_with_a_hash),
+        zdb_case(default_is_protected_by_the_admin_password),
+        zdb_case(nobody_is_admin_over_tcp_without_a_password),
+        zdb_case(another_user_is_not_admin),
+        zdb_case(a_namespace_describes_itself),
+    };
+    return zdb_main(argc, argv, "zdb_namespace", cases, array_length(cases));
+}
