@@ -82,8 +82,8 @@ static void user_files_of_upstream_are_served(void)
         {1, "CHECK later", ":1"},
         {1, "HISTORY back", "*3|nil|=107|=again"},
         {1, "HISTORY later", "*3|=?8|=111|=three"},
-        {1, "HISTORY later %01%00%00%00%63%00%00%00", "*3|=?8|=109|=two"},
-        {1, "HISTORY later %00%00%00%00%68%00%00%00", "*3|nil|=103|=one"},
+        {1, "HISTORY later %01%00%00%00%43%00%00%00", "*3|=?8|=109|=two"},
+        {1, "HISTORY later %00%00%00%00%8f%00%00%00", "*3|nil|=103|=one"},
         {1, "DATA RAW 0 28", "*6|=kept|:0|=^0x|:0|:100|=first"},
     };
     struct peer_ns ns;
