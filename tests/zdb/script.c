@@ -155,17 +155,22 @@ static void print_bytes(const uint8_t *bytes, size_t size)
     print_error("\n");
 }
 
+bool reply_fits(const uint8_t *bytes, size_t size, const char *reply)
+{
+    struct match match = {.at = bytes, .size = size};
+    for (const char *at = reply; *at;) {
+        size_t length = strcspn(at, "|");
+        if (!match_token(&match, at, length))
+            return false;
+        at += length + (at[length] == '|');
+    }
+    return match.used == size;
+}
+
 void reply_match(const uint8_t *bytes, size_t size, const char *reply, const char *what,
                  const char *file, int line)
 {
-    struct match match = {.at = bytes, .size = size};
-    bool fits = bytes != NULL;
-    for (const char *at = reply; fits && *at;) {
-        size_t length = strcspn(at, "|");
-        fits = match_token(&match, at, length);
-        at += length + (at[length] == '|');
-    }
-    if (fits && match.used == size)
+    if (bytes && reply_fits(bytes, size, reply))
         return;
     print_error("asked:    %s\nexpected: %s\ngot:      ", what, reply);
     if (bytes)

@@ -30,7 +30,9 @@ void ask_one(unsigned number, const char *request, const char *reply, const char
 /* The words of a request, as bytes; freed by the caller. */
 uint8_t *request_parse(const char *request, size_t *out_size);
 
-/* Fails unless these bytes are the reply. `what` says of what. */
+/* True if these bytes are the reply, to the last. */
+bool reply_fits(const uint8_t *bytes, size_t size, const char *reply);
+/* Fails unless they are. `what` says of what. */
 void reply_match(const uint8_t *bytes, size_t size, const char *reply, const char *what,
                  const char *file, int line);
 

@@ -100,7 +100,7 @@ static void as_many_arguments_as_allowed(void)
     assert_true(client_send_words(on(1), words, 1024));
     const uint8_t *reply = client_reply(on(1), &size);
     assert_int_equal(size, strlen("*1023\r\n") + 1023 * strlen("$1\r\nv\r\n"));
-    assert_memory_equal(reply, "*1023\r\n$1\r\nv\r\n$1\r\n", 19);
+    assert_memory_equal(reply, "*1023\r\n$1\r\nv\r\n$1\r\n", 18);
     (void)client_send_words(on(1), words, 1025);
     ask(1, "", "-Too many arguments|EOF");
 }

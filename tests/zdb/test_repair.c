@@ -46,8 +46,6 @@ static void make_seq(struct peer_ns *ns)
     (void)peer_seq_add(ns, "six", 3, 6);
 }
 
-
-
 struct expectation {
     struct peer_key key;
     const char *value, *older; /* older: what it was before its last entry, or NULL */
