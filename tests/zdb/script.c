@@ -185,13 +185,14 @@ void reply_match(const uint8_t *bytes, size_t size, const char *reply, const cha
 static void expect(struct client *client, const char *reply, const char *what, const char *file,
                    int line)
 {
-    size_t size = 0, length = strlen(reply);
-    bool ends = length >= 3 && strcmp(reply + length - 3, "EOF") == 0;
+    size_t size = 0;
     char text[512];
-    assert_true(length < sizeof text);
-    memcpy(text, reply, length + 1);
+    assert_true(strlen(reply) < sizeof text);
+    memcpy(text, reply, strlen(reply) + 1);
+    char *last = strrchr(text, '|');
+    bool ends = strcmp(last ? last + 1 : text, "EOF") == 0;
     if (ends)
-        text[length > 3 ? length - 4 : 0] = '\0';
+        *(last ? last : text) = '\0';
     if (text[0]) {
         const uint8_t *bytes = client_reply(client, &size);
         reply_match(bytes, size, text, what, file, line);

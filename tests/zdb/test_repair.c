@@ -129,6 +129,11 @@ struct kind {
     size_t n_expected;
 };
 
+static void make_model(const struct kind *kind, struct peer_ns *ns)
+{
+    (kind->mode == PEER_USER ? make_user : make_seq)(ns);
+}
+
 static void name_case(struct peer_ns *ns, char letter, size_t at)
 {
     (void)snprintf(ns->name, sizeof ns->name, "%c-%zu", letter, at);
@@ -197,8 +202,8 @@ static void check_files(const char *name)
 
 static void cuts(const struct kind *kind, char letter)
 {
-    struct peer_ns ns;
-    (kind->mode == PEER_USER ? make_user : make_seq)(&ns);
+    struct peer_ns ns = {0};
+    make_model(kind, &ns);
     const struct peer_bytes *file = letter == 'd' ? &ns.data[1] : &ns.index[1];
     size_t begin = last_two(file, letter), end = file->size;
     save_cuts(&ns, letter);
@@ -333,8 +338,8 @@ static void check_flip(const struct peer_ns *ns, const struct kind *kind, const 
 static void flips(const struct kind *kind, uint8_t mask)
 {
     static struct flip all[2048];
-    struct peer_ns ns;
-    (kind->mode == PEER_USER ? make_user : make_seq)(&ns);
+    struct peer_ns ns = {0};
+    make_model(kind, &ns);
     size_t n = collect_flips(&ns, all);
     for (size_t from = 0; from < n; from += BATCH) {
         size_t to = from + BATCH < n ? from + BATCH : n;
