@@ -8,6 +8,12 @@
 #
 # What a program has learned stays in the build folder (fuzz/corpus), and so does an input that it fails on (fuzz/found).
 set(fuzz_decoders call channel config control descriptor event record reply request superblock)
+if(TARGET zdb_store)
+  list(APPEND fuzz_decoders zdb_data zdb_index)
+endif()
+if(TARGET zdb_server)
+  list(APPEND fuzz_decoders zdb_resp)
+endif()
 
 if(STORAGED_FUZZ)
   storaged_protobuf_c(fuzz_proto ROOT ${CMAKE_CURRENT_LIST_DIR} FILES every.proto)
@@ -25,6 +31,13 @@ if(STORAGED_FUZZ)
   set(fuzz_link_reply rpc)
   set(fuzz_link_request rpc_validate fuzz_proto)
   set(fuzz_link_superblock diskd_parts)
+  set(fuzz_link_zdb_data fuzz_zdb_files)
+  set(fuzz_link_zdb_index fuzz_zdb_files)
+  set(fuzz_link_zdb_resp zdb_server)
+  if(TARGET zdb_store)
+    add_library(fuzz_zdb_files STATIC ${CMAKE_CURRENT_LIST_DIR}/zdb_files.c)
+    target_link_libraries(fuzz_zdb_files PUBLIC fuzz_fixture zdb_store zdb_peer PRIVATE storaged_warnings)
+  endif()
 
   foreach(decoder ${fuzz_decoders})
     add_executable(fuzz_${decoder} EXCLUDE_FROM_ALL ${CMAKE_CURRENT_LIST_DIR}/${decoder}.c)

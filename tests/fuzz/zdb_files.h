@@ -7,7 +7,7 @@
 
 #include "fuzz.h"
 
-#include "../zdb/peer.h"
+#include "peer.h"
 
 #include <stdbool.h>
 #include <stddef.h>
