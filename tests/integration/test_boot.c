@@ -100,6 +100,18 @@ static void boots_with_one_hdd(void)
     assert_int_equal(list->pools[0]->disk_type, HDD);
 }
 
+static void passes_over_an_ssd_that_is_too_small(void)
+{
+    struct disk *small = disk_create(128 * MiB, DISK_SSD);
+    struct disk *hdd = disk_create(DISK_SIZE, DISK_HDD);
+    struct node *node = node_create(small, hdd);
+    node_start(node);
+    node_wait_cache(node, true);
+    autoreply Storage__V1__ListPoolsReply *list = must_list_pools(node, 1);
+    assert_string_equal(list->pools[0]->members[0]->path, hdd->path);
+    node_wait_disk(node, small, STATE(BLANK));
+}
+
 static void boots_with_three_and_takes_an_ssd(void)
 {
     struct disk *hdd = disk_create(DISK_SIZE, DISK_HDD);
@@ -311,6 +323,7 @@ int main(int argc, char **argv)
         harness_case(boots_without_a_disk),
         harness_case(boots_with_one_ssd),
         harness_case(boots_with_one_hdd),
+        harness_case(passes_over_an_ssd_that_is_too_small),
         harness_case(boots_with_three_and_takes_an_ssd),
         harness_case(opens_the_pools_that_are_there),
         harness_case(the_type_is_decided_once),

@@ -240,7 +240,9 @@ static void each_case_has_its_state_and_reason(void **state)
                        row->label ? row->label : "");
         classify_state(&facts, &verdict);
         if (verdict.state != row->state || !strstr(verdict.reason, row->reason) ||
-            verdict.shows_pool != row->shows_pool)
+            verdict.shows_pool != row->shows_pool ||
+            classify_is_preparable(&verdict, facts.size_bytes) !=
+                (row->state == STATE(BLANK) && !row->small))
             fail_msg("%s: state %d, reason \"%s\"", row->name, verdict.state, verdict.reason);
     }
 }

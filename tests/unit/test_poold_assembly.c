@@ -29,6 +29,7 @@ static Storage__V1__Disk *add(struct bench *bench, const char *path, Storage__V1
     disk->id = disk->path = (char *)path;
     disk->type = type;
     disk->state = state;
+    disk->preparable = state == STATE(BLANK);
     disk->probed_generation = 1;
     bench->list[bench->n++] = disk;
     return disk;
@@ -160,7 +161,7 @@ static void the_first_ssd_is_chosen(void **state)
     assert_string_equal(choose(&bench, true, ASSEMBLY_CHOICE_DISK)->path, "/dev/loop10");
     add(&bench, "/dev/loop2", TYPE(SSD), STATE(BLANK));
     assert_string_equal(choose(&bench, true, ASSEMBLY_CHOICE_DISK)->path, "/dev/loop2");
-    add(&bench, "/dev/loop0", TYPE(SSD), STATE(BLANK))->read_only = true;
+    add(&bench, "/dev/loop0", TYPE(SSD), STATE(BLANK))->preparable = false;
     add(&bench, "/dev/loop00", TYPE(SSD), STATE(FOREIGN));
     assert_string_equal(choose(&bench, true, ASSEMBLY_CHOICE_DISK)->path, "/dev/loop2");
     assert_null(choose(&bench, false, ASSEMBLY_CHOICE_UNSETTLED));

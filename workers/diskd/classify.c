@@ -256,6 +256,12 @@ void classify_state(const struct disk_facts *facts, struct disk_verdict *out_ver
     rule->explain(facts, out_verdict->reason, sizeof out_verdict->reason);
 }
 
+bool classify_is_preparable(const struct disk_verdict *verdict, uint64_t size_bytes)
+{
+    return verdict->state == STORAGE__V1__DISK_STATE__DISK_STATE_BLANK &&
+           size_bytes >= CLASSIFY_POOL_MIN_BYTES;
+}
+
 Storage__V1__DiskType classify_type(const struct disk_facts *facts,
                                     char out_evidence[CLASSIFY_EVIDENCE_MAX])
 {

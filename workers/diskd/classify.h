@@ -36,6 +36,9 @@ struct disk_verdict {
 
 void classify_state(const struct disk_facts *facts, struct disk_verdict *out_verdict);
 
+/* Prepare may make a pool on it. When it is blank and may not, the reason says why. */
+bool classify_is_preparable(const struct disk_verdict *verdict, uint64_t size_bytes);
+
 Storage__V1__DiskType classify_type(const struct disk_facts *facts,
                                     char out_evidence[CLASSIFY_EVIDENCE_MAX]);
 

@@ -282,7 +282,7 @@ static void judge_claim(struct entry *entry)
     if (verdict->state != STORAGE__V1__DISK_STATE__DISK_STATE_BLANK)
         err_set(&entry->err, ERR_FAILED_PRECONDITION, 0, entry->id, "%s is not blank: %s", path,
                 verdict->reason);
-    else if (entry->device.size_bytes < CLASSIFY_POOL_MIN_BYTES)
+    else if (!classify_is_preparable(verdict, entry->device.size_bytes))
         err_set(&entry->err, ERR_FAILED_PRECONDITION, 0, entry->id, "%s %s", path, verdict->reason);
 }
 

@@ -60,6 +60,7 @@ void show_disk(const struct disk *disk, struct disk_picture *picture)
     message->reason = borrow(disk->verdict.reason);
     message->probed_generation = disk->probes;
     message->read_only = disk->device.read_only;
+    message->preparable = classify_is_preparable(&disk->verdict, disk->device.size_bytes);
     if (disk->report && !disk->late && disk->report->outcome == PROBE_READ) {
         show_signatures(disk->report, picture);
         if (disk->verdict.shows_pool)

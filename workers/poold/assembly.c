@@ -94,8 +94,7 @@ void assembly_judge(const Storage__V1__Disk *const *disks, size_t n, const char 
 
 static bool is_candidate(const Storage__V1__Disk *disk)
 {
-    return disk->state == STATE(BLANK) && !disk->read_only &&
-           (disk->type == TYPE(SSD) || disk->type == TYPE(HDD));
+    return disk->preparable && (disk->type == TYPE(SSD) || disk->type == TYPE(HDD));
 }
 
 static bool is_better(const Storage__V1__Disk *disk, const Storage__V1__Disk *best,
