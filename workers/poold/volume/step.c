@@ -1,9 +1,9 @@
-/* The seam of step.h. Nothing but a pointer, and in builds with tests the one who may set it. */
+/* The seam of step.h. Nothing but a pointer, and where tests run, the one who may set it. */
 #include "step.h"
 
 void (*step_hook)(void);
 
-#ifdef STORAGED_TESTS
+#ifdef STORAGED_SEAMS
 #include <signal.h>
 #include <stdatomic.h>
 #include <stdlib.h>
