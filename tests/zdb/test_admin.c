@@ -66,6 +66,9 @@ static void a_challenge_is_answered_with_a_hash(void)
     char answer[41], request[128];
     server_start_with(&zdb, "--admin", "master");
     ask(1, "AUTH SECURE @40", "-No CHALLENGE requested, secure authentication not available");
+    ask(5, "AUTH S C", "");
+    size_t size;
+    assert_int_equal(client_reply(on(5), &size)[0], '+'); /* prefixes, as all words */
     challenge(1, answer, "master");
     (void)snprintf(request, sizeof request, "AUTH SECURE %s", answer);
     ask(1, request, "+OK");

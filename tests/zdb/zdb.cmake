@@ -13,7 +13,7 @@ add_library(zdb_driver STATIC ${here}/client.c ${here}/server.c ${here}/fixture.
 target_compile_definitions(zdb_driver PRIVATE ZDB_PROGRAM="${CMAKE_RUNTIME_OUTPUT_DIRECTORY}/zdb")
 target_link_libraries(zdb_driver PUBLIC zdb_peer base PkgConfig::CMOCKA PRIVATE storaged_warnings)
 add_dependencies(zdb_driver zdb)
-foreach(behaviour driver data namespace admin framing other interop repair load)
+foreach(behaviour driver data namespace admin framing other interop repair load hook)
   storaged_test(NAME test_zdb_${behaviour} SOURCES ${here}/test_${behaviour}.c LINK zdb_driver)
 endforeach()
 storaged_integration_test(NAME test_zdb_full SOURCES ${here}/test_full.c LINK zdb_driver)
