@@ -75,6 +75,17 @@ static pid_t list_stuck(char *out_where, size_t size)
     return pid;
 }
 
+/* Waits until the kernel has the thread that writes: from then on no signal ends it. There is no
+ * event to wait for. */
+static void wait_until_stuck(pid_t pid)
+{
+    char command[128];
+    (void)snprintf(
+        command, sizeof command,
+        "timeout 20 sh -c 'until grep -q \"^State:.D\" /proc/%d/task/*/status; do :; done'", pid);
+    assert_int_equal(system(command), 0);
+}
+
 /* A thread of the worker hangs, then `signal_number` comes: SIGUSR1 hangs its loop as well. */
 static void become_stuck(int signal_number)
 {
@@ -90,6 +101,7 @@ static void become_stuck(int signal_number)
     assert_int_equal(ioctl(mount_fd, FIFREEZE, 0), 0);
     assert_int_equal(kill(pid, SIGUSR2), 0);
     (void)supervised_wait_log(&node, "about to write", NULL);
+    wait_until_stuck(pid);
     assert_int_equal(kill(pid, signal_number), 0);
 
     (void)supervised_wait_log(&node, "msg=\"worker hung\"", NULL);
