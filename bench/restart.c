@@ -1,6 +1,9 @@
 /*
  * kill -9 of a worker to its next answer. The floor is diskd's with one disk to find: exec, READY
  * and an answer, with as little behind it as a worker of ours has; poold opens a pool beside that.
+ *
+ * A worker that ends right after its READY waits before it starts again; here its end is no
+ * failure.
  */
 #include "suites.h"
 
@@ -36,6 +39,7 @@ static int ask_diskd(struct node *node)
 void suite_restart(void)
 {
     struct node *node = bench_node(disk_create(8 * GiB, DISK_SSD));
+    node_set(node, "supervisor.healthy_ms", "1");
     node_start(node);
     node_wait_cache(node, true);
     struct samples diskd = {0}, poold = {0};
