@@ -364,6 +364,7 @@ void event_subscriber_close(struct event_subscriber *subscriber, void (*closed)(
     if (msg)
         nng_msg_free(msg);
     nng_aio_free(subscriber->aio);
+    connection_close(&subscriber->connection);
     (void)nng_close(subscriber->socket);
     inbox_discard(&subscriber->inbox);
     close_parts(subscriber);

@@ -487,6 +487,7 @@ void rpc_client_close(struct rpc_client *client, void (*closed)(void *data), voi
     (void)err_set(&err, ERR_CANCELLED, 0, client->path, "the client was closed");
     while (client->calls)
         call_fail(client->calls, 0, &err);
+    connection_close(&client->connection);
     (void)nng_close(client->socket);
     inbox_discard(&client->inbox);
     inbox_close(&client->inbox, on_inbox_closed);

@@ -1,4 +1,7 @@
 /*
+ * The directory is watched on the loop, where all but the pipe callbacks runs. nng cannot be told
+ * to dial sooner than its backoff says: a new dialer takes the place of the one that waits.
+ *
  * Pipe callbacks run on nng's threads and touch the two atomics and the wake-up alone.
  *
  * A pipe that fails while it is being added may be reported as removed before it is reported as
@@ -6,7 +9,15 @@
  */
 #include "rpc/connection.h"
 
+#include "base/log.h"
 #include "rpc/nngerr.h"
+#include "rpc/socketfile.h"
+
+#include <libgen.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <unistd.h>
 
 static void on_pipe_added(nng_pipe pipe, nng_pipe_ev event, void *data)
 {
@@ -30,11 +41,60 @@ static void on_pipe_removed(nng_pipe pipe, nng_pipe_ev event, void *data)
     inbox_wake(connection->inbox);
 }
 
+/* Once for each pipe that went: a second time would end the dial that the first began. */
+static void redial(struct connection *connection)
+{
+    unsigned removed = atomic_load(&connection->removed_pipe);
+    if (connection->redialed && connection->redialed_for == removed)
+        return;
+    connection->redialed = true;
+    connection->redialed_for = removed;
+    (void)nng_dialer_close(connection->dialer);
+    int rv = nng_dial(connection->socket, connection->url, &connection->dialer, NNG_FLAG_NONBLOCK);
+    if (rv != 0)
+        log_error("cannot dial", "url", connection->url, "error", nng_strerror(rv));
+}
+
+static void on_directory_changed(uv_fs_event_t *handle, const char *name, int events, int status)
+{
+    struct connection *connection = handle->data;
+    const char *path = socketfile_path(connection->url), *file = strrchr(path, '/') + 1;
+    bool made = status == 0 && (events & UV_RENAME) && name && strcmp(name, file) == 0 &&
+                access(path, F_OK) == 0;
+    if (made && !connection_pipe(connection))
+        redial(connection);
+}
+
+static void on_directory_closed(uv_handle_t *handle)
+{
+    free(handle);
+}
+
+/* Without it the dialer comes back all the same, only later. */
+static void watch_directory(struct connection *connection)
+{
+    char path[sizeof connection->url];
+    uv_fs_event_t *handle = malloc(sizeof *handle);
+    if (!handle || uv_fs_event_init(connection->inbox->options.loop, handle) < 0) {
+        free(handle);
+        return;
+    }
+    (void)snprintf(path, sizeof path, "%s", socketfile_path(connection->url));
+    (void)uv_fs_event_start(handle, on_directory_changed, dirname(path), 0);
+    handle->data = connection;
+    connection->directory = handle;
+}
+
 int connection_open(struct connection *connection, nng_socket socket, struct inbox *inbox,
                     const char *url, struct err *err)
 {
     connection->socket = socket;
     connection->inbox = inbox;
+    connection->directory = NULL;
+    connection->redialed = false;
+    if (strlen(url) >= sizeof connection->url || !socketfile_path(url))
+        return err_set(err, ERR_INVALID_ARGUMENT, 0, url, "no address of a socket file");
+    (void)snprintf(connection->url, sizeof connection->url, "%s", url);
     atomic_init(&connection->pipe, 0);
     atomic_init(&connection->removed_pipe, 0);
     int rv = nng_socket_set_ms(socket, NNG_OPT_RECONNMINT, CONNECTION_REDIAL_MIN_MS);
@@ -45,8 +105,11 @@ int connection_open(struct connection *connection, nng_socket socket, struct inb
     if (rv == 0)
         rv = nng_pipe_notify(socket, NNG_PIPE_EV_REM_POST, on_pipe_removed, connection);
     if (rv == 0)
-        rv = nng_dial(socket, url, NULL, NNG_FLAG_NONBLOCK);
-    return rv == 0 ? 0 : nngerr_set(err, rv, url, "cannot dial");
+        rv = nng_dial(socket, url, &connection->dialer, NNG_FLAG_NONBLOCK);
+    if (rv != 0)
+        return nngerr_set(err, rv, url, "cannot dial");
+    watch_directory(connection);
+    return 0;
 }
 
 uint32_t connection_pipe(const struct connection *connection)
@@ -59,4 +122,11 @@ void connection_reset(struct connection *connection)
     nng_pipe pipe = {.id = connection_pipe(connection)};
     if (pipe.id)
         (void)nng_pipe_close(pipe);
+}
+
+void connection_close(struct connection *connection)
+{
+    if (connection->directory)
+        uv_close((uv_handle_t *)connection->directory, on_directory_closed);
+    connection->directory = NULL;
 }

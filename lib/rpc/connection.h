@@ -1,6 +1,9 @@
 /*
- * The dialing half of a socket: a dialer that comes back within 5..250 ms, and which pipe it has.
- * Shared by the request client and the event subscriber.
+ * The dialing half of a socket: a dialer that comes back, and which pipe it has. Shared by the
+ * request client and the event subscriber.
+ *
+ * It dials at once when the server's socket file is made anew, and beside that within 5..250 ms, as
+ * nng does by itself: for a directory that was not there yet, and a loop that does not turn.
  */
 #ifndef LIB_RPC_CONNECTION_H
 #define LIB_RPC_CONNECTION_H
@@ -13,8 +16,13 @@
 enum { CONNECTION_REDIAL_MIN_MS = 5, CONNECTION_REDIAL_MAX_MS = 250 };
 
 struct connection {
-    nng_socket socket;        /* owned by the user of the connection */
+    nng_socket socket; /* owned by the user of the connection */
+    nng_dialer dialer;
     struct inbox *inbox;      /* woken at each change */
+    uv_fs_event_t *directory; /* of the socket file; frees itself */
+    bool redialed;            /* since the pipe `redialed_for` went */
+    unsigned redialed_for;
+    char url[NNG_MAXADDRLEN];
     atomic_uint pipe;         /* id of the pipe that is up, 0 if none */
     atomic_uint removed_pipe; /* id of the last pipe that went */
 };
@@ -28,5 +36,8 @@ uint32_t connection_pipe(const struct connection *connection);
 
 /* Closes the pipe; the dialer makes a new one. */
 void connection_reset(struct connection *connection);
+
+/* Once after connection_open(), on the loop; then the socket may be closed. */
+void connection_close(struct connection *connection);
 
 #endif
