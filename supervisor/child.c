@@ -265,15 +265,16 @@ static void on_exit_seen(uv_process_t *process, int64_t exit_code, int signal_nu
     child->callbacks.gone(child, child->data);
 }
 
-void child_stop(struct child *child, bool shutdown)
+bool child_stop(struct child *child, bool shutdown)
 {
     if (child->phase >= CHILD_STOPPING)
-        return;
+        return false;
     (void)channel_say(child->channel_fd,
                       shutdown ? STORAGE__V1__CHANNEL_TYPE__CHANNEL_TYPE_SHUTDOWN
                                : STORAGE__V1__CHANNEL_TYPE__CHANNEL_TYPE_STOP,
                       NULL);
     enter(child, CHILD_STOPPING);
+    return true;
 }
 
 /* ---- its beginning ---- */

@@ -52,8 +52,8 @@ struct child_options {
 /* Borrows settings, name and tail for the child's life. */
 int child_spawn(const struct child_options *options, struct child **out_child, struct err *err);
 
-/* Asks it to end: STOP, or SHUTDOWN. Does nothing when it is being ended already. */
-void child_stop(struct child *child, bool shutdown);
+/* Asks it to end: STOP, or SHUTDOWN. False, and nothing is done, when it is being ended already. */
+bool child_stop(struct child *child, bool shutdown);
 
 int child_pid(const struct child *child);
 uint64_t child_epoch(const struct child *child);

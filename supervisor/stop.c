@@ -4,8 +4,6 @@
 #include "base/log.h"
 #include "control.h"
 
-#include <string.h>
-
 /* The last ward that does not rest, or NULL. */
 static struct ward *next_ward(struct supervisor *supervisor)
 {
@@ -50,18 +48,23 @@ void stop_begin(struct supervisor *supervisor, bool shutdown)
 
 int stop_result(const struct supervisor *supervisor, struct err *err)
 {
-    static const char killed[] = "hung: ";
     int rc = 0;
     for (size_t i = 0; i < supervisor->n_wards; i++) {
         const struct ward *ward = &supervisor->wards[i];
-        bool was_killed = strncmp(ward->reason, killed, sizeof killed - 1) == 0;
-        const char *why = *ward->left ? ward->left : was_killed ? ward->reason : NULL;
-        if (!why)
+        if (ward->obeyed && !*ward->left)
             continue;
         if (rc == 0)
             rc = err_set(err, ERR_FAILED_PRECONDITION, 0, "shutdown",
                          "stopped, but not everything could be given up");
-        err_blocker(err, "%s: %s", ward->name, why);
+        if (*ward->left)
+            err_blocker(err, "%s: %s", ward->name, ward->left);
+        else if (ward->told)
+            err_blocker(err, "%s did not end well: %s", ward->name, ward->reason);
+        else
+            err_blocker(err, "%s was ending or down already and could not be told to unmount: %s",
+                        ward->name, *ward->reason ? ward->reason : "it never ran");
     }
+    if (rc < 0)
+        err_hint(err, "unmount what is left, or start storaged and shut it down again");
     return rc;
 }

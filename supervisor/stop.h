@@ -16,7 +16,8 @@ void stop_begin(struct supervisor *supervisor, bool shutdown);
 /* A ward rests: the `stopped` callback of every ward, with the supervisor as its data. */
 void stop_next(struct ward *ward, void *data);
 
-/* After a shutdown: OK, or FAILED_PRECONDITION with everything that was left busy as blockers. */
+/* After a shutdown: OK, or FAILED_PRECONDITION with everything that was left busy as blockers, and
+ * every worker that was not there to be told, or died of it: what it had mounted is still there. */
 int stop_result(const struct supervisor *supervisor, struct err *err);
 
 #endif

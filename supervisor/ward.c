@@ -89,6 +89,7 @@ static void on_gone(struct child *child, void *data)
     } else {
         bool config = child_exit_code(child) == EX_CONFIG;
         remember_end(ward, child);
+        ward->obeyed = ward->told && child_exit_code(child) == 0;
         ward->child = NULL;
         apply(ward, config ? POLICY_ON_CONFIG_ERROR : POLICY_ON_GONE);
     }
@@ -153,7 +154,7 @@ static void apply(struct ward *ward, enum policy_event event)
     else if (action == POLICY_DO_START)
         start(ward);
     else if (action == POLICY_DO_STOP)
-        child_stop(ward->child, ward->shutdown);
+        ward->told = child_stop(ward->child, ward->shutdown);
     else if (action == POLICY_REFUSED)
         log_error("impossible event refused", "worker", ward->name, "state",
                   policy_state_name(before), "event", policy_event_name(event));
@@ -220,6 +221,7 @@ void ward_config_changed(struct ward *ward)
 void ward_stop(struct ward *ward, bool shutdown)
 {
     ward->shutdown = shutdown;
+    ward->told = ward->obeyed = false;
     apply(ward, POLICY_ON_STOP);
 }
 

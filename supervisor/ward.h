@@ -29,6 +29,8 @@ struct ward {
     size_t n_stuck;
     uv_timer_t due;
     bool shutdown;     /* how it is being stopped */
+    bool told;         /* its process was, in that way */
+    bool obeyed;       /* and has ended by itself, with 0 */
     uint64_t since_us; /* realtime of the last change of state */
     struct tail tail;
     char reason[CHILD_REASON_MAX]; /* how the last incarnation ended */

@@ -14,6 +14,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/socket.h>
 
 #include <cmocka.h>
 
@@ -346,26 +347,77 @@ static void a_stubborn_worker_is_stopped_by_force(void **state)
     (void)supervised_wait_log(&node, "msg=\"worker hung\"", "did not stop within 300 ms");
 }
 
-static void shutdown_tells_what_is_left_busy(void **state)
+static int ask_for_shutdown(void)
 {
-    (void)state;
-    start("ready busy");
-    supervised_wait_all_ready(&node, 2);
     autoclose int fd = supervised_connect(&node);
     Storage__V1__ShutdownRequest shutdown_request = STORAGE__V1__SHUTDOWN_REQUEST__INIT;
     Storage__V1__ControlRequest request = STORAGE__V1__CONTROL_REQUEST__INIT;
     request.version = 1;
     request.verb_case = SHUTDOWN;
     request.shutdown = &shutdown_request;
-    Storage__V1__ControlReply *reply = supervised_ask_at(fd, &request);
+    uint8_t packet[64];
+    size_t length = storage__v1__control_request__pack(&request, packet);
+    assert_int_equal(send(fd, packet, length, MSG_NOSIGNAL), length);
+    return take_fd(&fd);
+}
+
+static void shutdown_is_refused(int fd, const char *blocker)
+{
+    Storage__V1__ControlReply *reply = supervised_receive(fd);
     assert_non_null(reply);
     assert_int_equal(reply->status->code, STORAGE__V1__CODE__FAILED_PRECONDITION);
     assert_int_equal(reply->status->details->n_blockers, 1);
-    assert_string_equal(reply->status->details->blockers[0], "busy: /mnt/x is held by pid 1");
-    assert_int_equal(supervised_find(reply, "ready")->state,
-                     STORAGE__V1__WORKER_STATE__WORKER_STATE_STOPPED);
+    assert_string_equal(reply->status->details->blockers[0], blocker);
+    for (size_t i = 0; i < reply->list->n_workers; i++)
+        assert_int_equal(reply->list->workers[i]->state,
+                         STORAGE__V1__WORKER_STATE__WORKER_STATE_STOPPED);
     supervised_free(reply);
     assert_int_equal(supervised_wait_exit(&node), 0);
+}
+
+static void shutdown_tells_what_is_left_busy(void **state)
+{
+    (void)state;
+    start("ready busy");
+    supervised_wait_all_ready(&node, 2);
+    autoclose int fd = ask_for_shutdown();
+    shutdown_is_refused(fd, "busy: /mnt/x is held by pid 1");
+}
+
+/* Who is not there to unmount leaves everything mounted: that must not look like success. */
+static void shutdown_tells_who_was_down(void **state)
+{
+    (void)state;
+    supervised_start(&node, "ready exits",
+                     (const char *const[]){"--set", "supervisor.backoff_min_ms=30000", "--set",
+                                           "supervisor.backoff_max_ms=30000", NULL});
+    (void)supervised_wait_log(&node, "msg=\"worker keeps failing\"", NULL);
+    autoclose int fd = ask_for_shutdown();
+    shutdown_is_refused(
+        fd, "exits was ending or down already and could not be told to unmount: exit 1");
+}
+
+static void shutdown_tells_who_was_being_restarted(void **state)
+{
+    (void)state;
+    supervised_start(&node, "stubborn",
+                     (const char *const[]){"--set", "supervisor.stop_ms=1000", NULL});
+    (void)supervised_wait_ready(&node, "stubborn");
+    assert_int_equal(supervised_verb(&node, RESTART, "stubborn"), STORAGE__V1__CODE__OK);
+    autoclose int fd = ask_for_shutdown();
+    shutdown_is_refused(fd, "stubborn was ending or down already and could not be told to unmount: "
+                            "hung: did not stop within 1000 ms, ended by signal 6 (Aborted)");
+}
+
+static void shutdown_tells_who_died_of_it(void **state)
+{
+    (void)state;
+    start("stubborn");
+    pid_t pid = supervised_wait_ready(&node, "stubborn");
+    autoclose int fd = ask_for_shutdown();
+    (void)supervised_wait_log(&node, "msg=no", NULL); /* it has heard */
+    assert_int_equal(kill(pid, SIGKILL), 0);
+    shutdown_is_refused(fd, "stubborn did not end well: signal 9 (Killed)");
 }
 
 static void shutdown_with_nothing_left_is_ok(void **state)
@@ -412,6 +464,9 @@ int main(int argc, char **argv)
         supervised_test(sigterm_stops_in_reverse_order),
         supervised_test(a_stubborn_worker_is_stopped_by_force),
         supervised_test(shutdown_tells_what_is_left_busy),
+        supervised_test(shutdown_tells_who_was_down),
+        supervised_test(shutdown_tells_who_was_being_restarted),
+        supervised_test(shutdown_tells_who_died_of_it),
         supervised_test(shutdown_with_nothing_left_is_ok),
         supervised_test(a_broken_stderr_is_survived),
     };
