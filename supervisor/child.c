@@ -265,6 +265,12 @@ static void on_exit_seen(uv_process_t *process, int64_t exit_code, int signal_nu
     child->callbacks.gone(child, child->data);
 }
 
+void child_drain(struct child *child)
+{
+    if (child->phase < CHILD_STOPPING)
+        (void)channel_say(child->channel_fd, STORAGE__V1__CHANNEL_TYPE__CHANNEL_TYPE_DRAIN, NULL);
+}
+
 bool child_stop(struct child *child, bool shutdown)
 {
     if (child->phase >= CHILD_STOPPING)

@@ -52,6 +52,9 @@ struct child_options {
 /* Borrows settings, name and tail for the child's life. */
 int child_spawn(const struct child_options *options, struct child **out_child, struct err *err);
 
+/* Asks it to take no more changes, since it will be asked to end. */
+void child_drain(struct child *child);
+
 /* Asks it to end: STOP, or SHUTDOWN. False, and nothing is done, when it is being ended already. */
 bool child_stop(struct child *child, bool shutdown);
 

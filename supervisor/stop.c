@@ -43,6 +43,8 @@ void stop_begin(struct supervisor *supervisor, bool shutdown)
     supervisor->shutdown = shutdown;
     log_info(shutdown ? "shutting down: workers end and unmount"
                       : "stopping: workers end, mounts stay");
+    for (size_t i = 0; i < supervisor->n_wards; i++)
+        ward_drain(&supervisor->wards[i]);
     stop_next(NULL, supervisor);
 }
 

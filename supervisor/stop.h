@@ -2,8 +2,9 @@
  * The two ways to stop. SIGTERM: the workers end, mounts and 0-db stay, and the next start takes
  * them over. Shutdown: they also unmount, and say what is left busy.
  *
- * One worker after the other, in the reverse of the config's order, so that each may still use
- * those that were started before it. The last one resting ends the loop.
+ * First all are told to take no more changes; then they end one after the other, in the reverse of
+ * the config's order, so that each may still read from those that were started before it. The last
+ * one resting ends the loop.
  */
 #ifndef SUPERVISOR_STOP_H
 #define SUPERVISOR_STOP_H

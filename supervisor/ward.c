@@ -135,6 +135,8 @@ static void start(struct ward *ward)
         apply(ward, POLICY_ON_GONE);
         return;
     }
+    if (ward->draining)
+        child_drain(ward->child);
     log_info("worker started", "worker", ward->name, "pid", log_i64(child_pid(ward->child)),
              "epoch", log_u64(options.epoch));
 }
@@ -216,6 +218,13 @@ int ward_reset(struct ward *ward, struct err *err)
 void ward_config_changed(struct ward *ward)
 {
     apply(ward, POLICY_ON_CONFIG_CHANGED);
+}
+
+void ward_drain(struct ward *ward)
+{
+    ward->draining = true;
+    if (ward->child)
+        child_drain(ward->child);
 }
 
 void ward_stop(struct ward *ward, bool shutdown)

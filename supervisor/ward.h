@@ -28,6 +28,7 @@ struct ward {
     struct child *stuck[WARD_STUCK_MAX];
     size_t n_stuck;
     uv_timer_t due;
+    bool draining;     /* it will be stopped: no process of it takes changes */
     bool shutdown;     /* how it is being stopped */
     bool told;         /* its process was, in that way */
     bool obeyed;       /* and has ended by itself, with 0 */
@@ -49,6 +50,9 @@ int ward_restart(struct ward *ward, struct err *err);
 int ward_reset(struct ward *ward, struct err *err);
 
 void ward_config_changed(struct ward *ward);
+
+/* Its worker takes no more changes: ward_stop() follows. */
+void ward_drain(struct ward *ward);
 
 /* Ends it for good; `stopped` follows, or is called from within when it does not run. */
 void ward_stop(struct ward *ward, bool shutdown);

@@ -49,6 +49,8 @@ static void obey(struct tether *tether, const Storage__V1__ChannelMessage *messa
         callbacks->stop(WORKER_STOP, callbacks->data);
     else if (message->type == STORAGE__V1__CHANNEL_TYPE__CHANNEL_TYPE_SHUTDOWN)
         callbacks->stop(WORKER_SHUTDOWN, callbacks->data);
+    else if (message->type == STORAGE__V1__CHANNEL_TYPE__CHANNEL_TYPE_DRAIN)
+        callbacks->drain(callbacks->data);
     else
         log_warning("message of a type that no worker is told", "type", log_i64(message->type));
 }

@@ -1,6 +1,6 @@
 /*
  * The worker's end of the channel, on its loop: beats while the loop turns, says READY, STATUS and
- * STOPPING, hears STOP and SHUTDOWN. All on the loop; the caller owns the struct.
+ * STOPPING, hears DRAIN, STOP and SHUTDOWN. All on the loop; the caller owns the struct.
  */
 #ifndef LIB_WORKER_TETHER_H
 #define LIB_WORKER_TETHER_H
@@ -11,7 +11,8 @@
 #include <uv.h>
 
 struct tether_callbacks {
-    void (*stop)(enum worker_stop how, void *data); /* each time the supervisor says so */
+    void (*drain)(void *data);                      /* these two: each time */
+    void (*stop)(enum worker_stop how, void *data); /* the supervisor says so */
     void (*lost)(void *data);                       /* the supervisor is gone */
     void *data;
 };

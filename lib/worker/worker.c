@@ -114,6 +114,13 @@ void worker_stopped(struct worker *worker, const char *left)
     event_publisher_close(worker->events, NULL, NULL);
 }
 
+static void on_drain(void *data)
+{
+    struct worker *worker = data;
+    log_info("no more changes are taken");
+    rpc_server_drain(worker->rpc);
+}
+
 static void on_stop(enum worker_stop how, void *data)
 {
     struct worker *worker = data;
@@ -168,7 +175,8 @@ static int open_sockets(struct worker *worker, struct err *err)
 
 static int run(struct worker *worker, struct err *err)
 {
-    const struct tether_callbacks callbacks = {.stop = on_stop, .lost = on_lost, .data = worker};
+    const struct tether_callbacks callbacks = {
+        .drain = on_drain, .stop = on_stop, .lost = on_lost, .data = worker};
     int rc = uv_timer_init(worker->loop, &self.patience);
     if (rc < 0)
         return err_errno(err, -rc, worker->name, "cannot make a timer");

@@ -347,6 +347,19 @@ static void a_stubborn_worker_is_stopped_by_force(void **state)
     (void)supervised_wait_log(&node, "msg=\"worker hung\"", "did not stop within 300 ms");
 }
 
+/* While one still ends, the others begin nothing new. */
+static void all_refuse_changes_before_the_first_ends(void **state)
+{
+    (void)state;
+    supervised_start(&node, "ready stubborn",
+                     (const char *const[]){"--set", "supervisor.stop_ms=1000", NULL});
+    supervised_wait_all_ready(&node, 2);
+    assert_int_equal(kill(node.pid, SIGTERM), 0);
+    (void)supervised_wait_log(&node, "ready msg=\"no more changes are taken\"", NULL);
+    (void)supervised_wait_log(&node, "msg=\"worker hung\"", "worker=stubborn");
+    assert_int_equal(supervised_wait_exit(&node), 0);
+}
+
 static int ask_for_shutdown(void)
 {
     autoclose int fd = supervised_connect(&node);
@@ -463,6 +476,7 @@ int main(int argc, char **argv)
         supervised_test(a_second_instance_names_the_first),
         supervised_test(sigterm_stops_in_reverse_order),
         supervised_test(a_stubborn_worker_is_stopped_by_force),
+        supervised_test(all_refuse_changes_before_the_first_ends),
         supervised_test(shutdown_tells_what_is_left_busy),
         supervised_test(shutdown_tells_who_was_down),
         supervised_test(shutdown_tells_who_was_being_restarted),
