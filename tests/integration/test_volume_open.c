@@ -354,6 +354,13 @@ static void a_mount_without_its_disk_is_replaced(void)
     struct volume *volume = pool_open(&pool);
     struct record record = space_make(volume, 16 * MiB);
     autofree char *path = space_path(volume, &record, "f");
+    autofree char *cache_path = path_format("%s/cache", harness_dir());
+    struct record cache;
+    bool created;
+    assert_ok(volume_cache_ensure(volume, 16 * MiB, &cache, &created, &err), &err);
+    assert_ok(volume_commit(volume, &err), &err);
+    assert_ok(volume_bind_cache(volume, cache_path, &err), &err);
+    pool.spec.cache_path = cache_path;
     assert_ok(volume_close(volume, false, &err), &err);
     struct disk *back = disk_create(POOL_SIZE, DISK_SSD);
     disk_unplug(back);
@@ -370,7 +377,8 @@ static void a_mount_without_its_disk_is_replaced(void)
     open_file = -1;
     volume = pool_open(&pool);
     assert_false(volume_info(volume)->adopted);
-    volume_must_hold(volume, 1);
+    volume_must_hold(volume, 2);
+    assert_int_equal(mount_id(cache_path), 0);
     autofree char *mounts = file_read("/proc/self/mountinfo", NULL);
     assert_non_null(strstr(mounts, back->path));
     assert_null(strstr(mounts, pool.disk->path));

@@ -10,7 +10,7 @@
 
 #include <stdio.h>
 
-enum { LANE_NAME_MAX = 64, REAPING_JOBS_MAX = 4 };
+enum { LANE_NAME_MAX = 64, REAPING_JOBS_MAX = 4, RETRY_ELSEWHERE_MS = 200 };
 
 static struct pool_job *as_job(struct lane_job *lane)
 {
@@ -19,11 +19,26 @@ static struct pool_job *as_job(struct lane_job *lane)
 
 /* ---- on the pool's threads ---- */
 
+/* For whoever waits the change did not happen; asked again, it is made on another pool. */
+static void fail_unwritable(struct pool_job *job, const struct err *why)
+{
+    const struct volume_info *info = volume_info(job->volume);
+    job->unwritable = true;
+    job->rc = err_set(&job->err, ERR_UNAVAILABLE, why->os_errno, info->fsid,
+                      "its pool takes no writes any more: %s", why->message);
+    err_retryable(&job->err, RETRY_ELSEWHERE_MS);
+}
+
 static void run_job(struct pool_job *job)
 {
     job->rc = job->claim_rc < 0 ? job->claim_rc : job->work(job, &job->err);
     if (job->claim_rc < 0)
         err_move(&job->err, &job->claim_err);
+    if (job->rc < 0 && job->changes && job->volume && volume_is_read_only(job->volume)) {
+        autoerr struct err why = {0};
+        err_move(&why, &job->err);
+        fail_unwritable(job, &why);
+    }
 }
 
 /* One walk of /proc for all claims of the batch; at most `HOLDERS_TARGETS_MAX` a time. */
@@ -63,16 +78,12 @@ static void commit(struct lane_job *first, const struct lane_job *end)
     if (!volume)
         return;
     autoerr struct err err = {0};
-    int rc = volume_commit(volume, &err);
-    if (rc == 0)
+    if (volume_commit(volume, &err) == 0)
         return;
     for (struct lane_job *lane = first; lane != end; lane = lane->next) {
         struct pool_job *job = as_job(lane);
-        if (!job->changes || job->rc != 0)
-            continue;
-        job->rc = rc;
-        job->commit_failed = true;
-        err_copy(&job->err, &err);
+        if (job->changes && job->rc == 0)
+            fail_unwritable(job, &err);
     }
 }
 
@@ -103,8 +114,8 @@ static void on_done(struct lane_job *lane)
     struct pool_job *job = as_job(lane);
     struct pool *pool = job->pool;
     pool->n_jobs--;
-    if (job->commit_failed)
-        pool_move(pool, POOL_EVENT_COMMIT_FAILED, job->err.message);
+    if (job->unwritable)
+        pool_move(pool, POOL_EVENT_UNWRITABLE, job->err.message);
     err_clear(&job->claim_err);
     job->done(job);
     pool_end_go_on(pool);

@@ -2,8 +2,9 @@
  * The executor: how work gets onto a pool's threads and back.
  *
  * On the executor lane a batch is applied job by job and committed once, then all are answered: a
- * job whose commit failed did not happen for whoever waits for it. Releases in one batch share one
- * walk of /proc. The reaping lane runs its jobs in turn and leaves commits to them.
+ * job whose commit failed did not happen for whoever waits for it. With a commit that failed, or a
+ * change that failed because the kernel takes none any more, the pool is read-only. Releases in one
+ * batch share one walk of /proc. The reaping lane runs its jobs in turn and leaves commits to them.
  */
 #ifndef WORKERS_POOLD_EXECUTOR_H
 #define WORKERS_POOLD_EXECUTOR_H
@@ -36,7 +37,7 @@ struct pool_job {
     struct volume *volume;
     int rc;
     struct err err;
-    bool commit_failed;
+    bool unwritable; /* it showed that the pool takes no writes any more */
     int claim_rc;
     struct err claim_err;
     struct lane_job lane;

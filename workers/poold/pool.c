@@ -24,11 +24,11 @@ enum { RETRY_LEAST_MS = 250, RETRY_MOST_MS = 30000, RETRY_FENCED_MS = 2000, TRIE
 
 #define ILLEGAL POOL_STATES
 
-/* Disk events are not fed while a volume is opened: its outcome comes first. A commit that was on
+/* Disk events are not fed while a volume is opened: its outcome comes first. A change that was on
  * its way when a disk vanished fails in whatever state that led to, and changes nothing there. */
 static const unsigned char table[POOL_STATES][POOL_EVENTS] = {
     /* COMPLETE, MISSING, INCOMPLETE, DUPLICATE, UNUSABLE, VANISHED, OPENED, FENCED, REFUSED,
-       COMMIT_FAILED */
+       UNWRITABLE */
     [POOL_WAITING] = {POOL_OPENING, POOL_WAITING, POOL_INCOMPLETE, POOL_DUPLICATE, POOL_FAILED,
                       POOL_FAILED, ILLEGAL, ILLEGAL, POOL_FAILED, POOL_WAITING},
     [POOL_OPENING] = {ILLEGAL, ILLEGAL, ILLEGAL, ILLEGAL, ILLEGAL, ILLEGAL, POOL_MOUNTED,
@@ -92,7 +92,7 @@ bool pool_move(struct pool *pool, enum pool_event event, const char *reason)
     }
     bool again = next == pool->state;
     bool same_words = strncmp(pool->reason, reason, sizeof pool->reason - 1) == 0;
-    if (again && (same_words || event == POOL_EVENT_COMMIT_FAILED))
+    if (again && (same_words || event == POOL_EVENT_UNWRITABLE))
         return true;
     (void)snprintf(pool->reason, sizeof pool->reason, "%s", reason);
     pool->state = next;

@@ -51,8 +51,8 @@ enum pool_event {
     POOL_EVENT_VANISHED, /* a member of the open volume, or all, are gone */
     POOL_EVENT_OPENED,
     POOL_EVENT_FENCED,
-    POOL_EVENT_REFUSED, /* it could not be opened */
-    POOL_EVENT_COMMIT_FAILED,
+    POOL_EVENT_REFUSED,    /* it could not be opened */
+    POOL_EVENT_UNWRITABLE, /* a commit failed, or the kernel takes no writes any more */
     POOL_EVENTS,
 };
 

@@ -326,6 +326,7 @@ void pool_books_apply(struct pool *pool, const struct survey *survey)
 struct survey_job {
     struct pool_job base;
     struct survey survey;
+    bool read_only; /* noticed even when nobody changes anything */
 };
 
 static int survey_work(struct pool_job *base, struct err *err)
@@ -333,6 +334,7 @@ static int survey_work(struct pool_job *base, struct err *err)
     struct survey_job *job = container_of(base, struct survey_job, base);
     int rc = survey_take(base->volume, &job->survey, err);
     base->changes = job->survey.changed;
+    job->read_only = volume_is_read_only(base->volume);
     return rc;
 }
 
@@ -346,6 +348,8 @@ static void survey_done(struct pool_job *base)
         log_err(LOG_WARNING, "a pool could not be surveyed", &base->err);
     else if (still_ours)
         pool_books_apply(pool, &job->survey);
+    if (still_ours && job->read_only)
+        pool_move(pool, POOL_EVENT_UNWRITABLE, "the kernel takes no writes for it any more");
     pool->surveying = false;
     pool->n_gone_groups = 0;
     survey_free(&job->survey);

@@ -284,6 +284,7 @@ static bool fill(struct pool_opening *opening, const struct pool *pool,
     }
     const Storage__V1__Disk *first = opening->disks[0];
     opening->spec.mount_root = opening->mount_root;
+    opening->spec.cache_path = opening->cache_path;
     opening->spec.fsid = opening->fsid;
     opening->spec.label = first->pool->label;
     opening->spec.members = opening->members;

@@ -126,7 +126,9 @@ static void settle(struct reaper *reaper, struct reap_item *item)
     space->reaping.held = false;
     switch (item->result.reaped) {
     case VOLUME_REAP_GONE:
-        events_tell_space(space, "space.reaped", NULL);
+        /* What was never finished was never told of either. */
+        if (space->record.state == RECORD_STATE_DYING)
+            events_tell_space(space, "space.reaped", NULL);
         pool_books_drop(pool, space);
         break;
     case VOLUME_REAP_NOT_YET:

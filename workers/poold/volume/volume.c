@@ -7,6 +7,7 @@
 
 #include <errno.h>
 #include <stdio.h>
+#include <sys/statvfs.h>
 #include <time.h>
 #include <unistd.h>
 
@@ -33,6 +34,17 @@ int volume_commit(const struct volume *volume, struct err *err)
 {
     int rc = btrfs_commit(volume->root);
     return rc < 0 ? err_errno(err, -rc, volume->info.fsid, "cannot commit") : 0;
+}
+
+bool volume_takes_no_writes(int fd)
+{
+    struct statvfs status;
+    return fstatvfs(fd, &status) == 0 && status.f_flag & ST_RDONLY;
+}
+
+bool volume_is_read_only(const struct volume *volume)
+{
+    return volume_takes_no_writes(volume->root);
 }
 
 void volume_pause_ms(uint64_t ms)

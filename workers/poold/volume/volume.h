@@ -75,8 +75,9 @@ struct volume_spec {
     const char *label;                   /* as diskd read it; the filesystem's own is what counts */
     const struct volume_member *members; /* all of them */
     size_t n_members;
-    bool log_pending; /* the peek then must not replay: rescue=nologreplay */
-    bool unfinished;  /* the label begins with VOLUME_LABEL_NEW: finish it */
+    const char *cache_path; /* where its cache may be bound: let go with a dead mount; or NULL */
+    bool log_pending;       /* the peek then must not replay: rescue=nologreplay */
+    bool unfinished;        /* the label begins with VOLUME_LABEL_NEW: finish it */
     /* Used for the descriptor when finishing; a finished pool keeps what it was made with. */
     Storage__V1__DiskType disk_type;
     const char *type_evidence;
@@ -111,9 +112,10 @@ struct volume_info {
  * for good: nosuid,nodev,noatime, its members named by device=, moved onto <mount root>/<fsid>.
  * A mount of ours whose filesystem runs on other devices than the spec's members, because its disk
  * went away and came back, or that takes no writes any more, is dead: it is unmounted and not taken
- * over. While somebody still uses it that fails (MOUNT_FAILED, the holders named): the kernel
- * mounts no second filesystem of one fsid. An unfinished one is finished before anyone can see it.
- * On return the pool's lock is held, and record states are as found: scan next.
+ * over, and so is the bind of its cache. While somebody still uses it that fails (MOUNT_FAILED, the
+ * holders named): the kernel mounts no second filesystem of one fsid. An unfinished one is finished
+ * before anyone can see it. On return the pool's lock is held, and record states are as found: scan
+ * next.
  *
  * On failure *out_problem says which, and nothing is mounted that was not before; the disks were
  * written to only if the problem is FENCED, QUOTA, PATH_TAKEN (a mount for good writes),
@@ -133,6 +135,10 @@ int volume_close(struct volume *volume, bool unmounting, struct err *err);
 
 /* Makes durable all that was applied before the call, by either thread; see btrfs_commit(). */
 int volume_commit(const struct volume *volume, struct err *err);
+
+/* Whether the kernel takes no writes any more: it stops them by itself after an error. Blocks as
+ * statfs(2) does. */
+bool volume_is_read_only(const struct volume *volume);
 
 /* ---- finding what is there ------------------------------------------------------------------ */
 

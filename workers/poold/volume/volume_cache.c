@@ -173,6 +173,35 @@ int volume_cache_bound(const struct volume *volume, const char *path, enum volum
     return 0;
 }
 
+struct bound_cache {
+    int id; /* of the mount on top at the path */
+    bool is_cache;
+};
+
+static int match_cache(const struct mounts_entry *entry, void *data)
+{
+    struct bound_cache *bound = data;
+    if (entry->id != bound->id)
+        return 0;
+    bound->is_cache = strcmp(entry->type, "btrfs") == 0 && strcmp(entry->root, CACHE_ROOT) == 0;
+    return 1;
+}
+
+int volume_open_bound_cache(const char *path, const char *fsid)
+{
+    struct btrfs_filesystem filesystem;
+    char has[UUID_TEXT_SIZE] = "";
+    autoclose int fd = fsops_open_dir(AT_FDCWD, path);
+    if (fd < 0)
+        return fd;
+    struct bound_cache bound = {.id = mounts_id(fd)};
+    if (mounts_each("/proc/self/mountinfo", match_cache, &bound, NULL) < 0 || !bound.is_cache)
+        return -ENOENT;
+    if (btrfs_read_filesystem(fd, &filesystem) == 0)
+        uuid_format(filesystem.fsid, has);
+    return strcmp(has, fsid) == 0 ? take_fd(&fd) : -ENOENT;
+}
+
 static int attach(const struct volume *volume, const char *path, struct err *err)
 {
     autoclose int object = fsops_open_dir(volume->root, VOLUME_DIR_CACHE);

@@ -416,6 +416,20 @@ static int open_existing(struct attempt *attempt, const struct existing *existin
     return attempt->dead ? replace_dead(attempt) : rc;
 }
 
+/* The bind of the cache holds a dead filesystem as the mount itself does, and outlives it. */
+static int let_dead_cache_go(struct attempt *attempt)
+{
+    const char *path = attempt->spec->cache_path;
+    int fd = path ? volume_open_bound_cache(path, attempt->spec->fsid) : -1;
+    if (fd < 0)
+        return 0;
+    bool alive = runs_on_members(attempt, fd) && !volume_takes_no_writes(fd);
+    (void)close(fd);
+    if (alive || volume_unmount(path, attempt->err) == 0)
+        return 0;
+    return fail(attempt, VOLUME_PROBLEM_MOUNT_FAILED);
+}
+
 static int run_attempt(struct attempt *attempt)
 {
     struct existing existing;
@@ -426,7 +440,9 @@ static int run_attempt(struct attempt *attempt)
     (void)snprintf(info->fsid, sizeof info->fsid, "%s", attempt->spec->fsid);
     (void)snprintf(info->path, sizeof info->path, "%s/%s", attempt->spec->mount_root,
                    attempt->spec->fsid);
-    rc = find_existing(attempt, &existing);
+    rc = let_dead_cache_go(attempt);
+    if (rc == 0)
+        rc = find_existing(attempt, &existing);
     if (rc == 0)
         rc = existing.found ? open_existing(attempt, &existing) : open_fresh(attempt);
     if (rc == 0)

@@ -38,6 +38,14 @@ void volume_pause_ms(uint64_t ms);
 /* Takes the mount on top at `path` away, never lazily; names the holders when it is busy. */
 int volume_unmount(const char *path, struct err *err);
 
+/* Whether the kernel takes no writes for what `fd` lies on. */
+bool volume_takes_no_writes(int fd);
+
+/* ---- volume_cache.c ------------------------------------------------------------------------- */
+
+/* Opens the top of the cache that is bound on `path`, if it is that of this filesystem; -errno. */
+int volume_open_bound_cache(const char *path, const char *fsid);
+
 /* ---- volume_verify.c: is it the pool of that spec -------------------------------------------- */
 
 struct volume_verdict {
