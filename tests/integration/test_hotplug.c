@@ -49,6 +49,52 @@ static void a_pool_plugged_in_later_is_mounted(void)
     assert_int_equal(found->state, STORAGE__V1__SPACE_STATE__SPACE_STATE_LIVE);
 }
 
+static bool is_incomplete(struct node *node, void *data)
+{
+    autoreply Storage__V1__ListPoolsReply *list = NULL;
+    (void)data;
+    return call_pools(node->storage, &list, NULL) == 0 && list->n_pools == 1 &&
+           list->pools[0]->state == POOL(INCOMPLETE);
+}
+
+/* What it holds is not known, and nobody is told that it is not there. */
+static void a_pool_of_two_waits_for_its_other_disk(void)
+{
+    struct disk *first = disk_create(DISK_SIZE, DISK_SSD);
+    struct disk *second = disk_create(DISK_SIZE, DISK_SSD);
+    command_ok("mkfs.btrfs", "-q", "-K", "-d", "raid1", "-m", "raid1", "-L", "storaged:new:twin",
+               first->path, second->path);
+    struct node *node = node_create(first, second);
+    node_set(node, "pools.incomplete_ms", "200");
+    node_start(node);
+    node_wait_cache(node, true);
+    autoreply Storage__V1__Space *space = must_reserve(node, "kept", SSD, 64 * MiB);
+    autoerr struct err err = {0};
+    assert_ok(node_shutdown(node, &err), &err);
+    disk_unplug(second);
+
+    node_start(node);
+    node_wait(node, is_incomplete, NULL, "the pool is incomplete");
+    autoreply Storage__V1__ListPoolsReply *list = NULL;
+    assert_ok(call_pools(node->storage, &list, &err), &err);
+    assert_string_equal(list->pools[0]->name, "twin");
+    assert_int_equal(list->pools[0]->disk_type, SSD);
+    assert_int_equal(list->pools[0]->n_members, 1);
+    assert_string_equal(list->pools[0]->members[0]->path, first->path);
+    assert_non_null(strstr(list->pools[0]->reason, "1 of its 2 disks"));
+    autoreply Storage__V1__Space *found = NULL;
+    assert_refused(call_get(node->storage, space->id, &found, &err), &err, ERR_UNAVAILABLE,
+                   "incomplete");
+    assert_refused(call_release(node->storage, space->id, NULL, &err), &err, ERR_UNAVAILABLE,
+                   "incomplete");
+
+    disk_plug(second);
+    node_wait_pools(node, 1);
+    assert_ok(call_get(node->storage, space->id, &found, &err), &err);
+    assert_int_equal(found->state, STORAGE__V1__SPACE_STATE__SPACE_STATE_LIVE);
+    must_release(node, space->id);
+}
+
 static void a_blank_disk_comes_and_goes(void)
 {
     struct disk *first = disk_create(DISK_SIZE, DISK_SSD);
@@ -148,6 +194,7 @@ int main(int argc, char **argv)
     const struct harness_case cases[] = {
         harness_case(a_first_disk_plugged_in_later_is_used),
         harness_case(a_pool_plugged_in_later_is_mounted),
+        harness_case(a_pool_of_two_waits_for_its_other_disk),
         harness_case(a_blank_disk_comes_and_goes),
         harness_case(a_zram_comes_and_goes),
         harness_case(what_a_disk_becomes_is_seen),

@@ -66,21 +66,31 @@ void answer_with_error(struct space *space, const struct err *err)
 
 bool answer_not_known_yet(struct node *node, struct rpc_call *call, const char *object)
 {
+    /* Pending ones need nothing but time. */
+    static const enum {
+        KNOWN,
+        PENDING,
+        ABSENT
+    } table[POOL_STATES] = {
+        [POOL_WAITING] = PENDING,   [POOL_OPENING] = PENDING,  [POOL_FENCED] = PENDING,
+        [POOL_INCOMPLETE] = ABSENT, [POOL_DUPLICATE] = ABSENT,
+    };
     autoerr struct err err = {0};
+    bool pending = false;
     for (size_t i = 0; i < node->n_pools; i++) {
         const struct pool *pool = node->pools[i];
-        bool pending = pool->state == POOL_OPENING || pool->state == POOL_WAITING ||
-                       pool->state == POOL_FENCED;
-        if (pool->opened_once || !pending)
+        if (pool->opened_once || table[pool->state] == KNOWN)
             continue;
         if (err.code == ERR_OK)
-            (void)err_set(&err, ERR_UNAVAILABLE, 0, object,
-                          "it may be on a pool that is not open yet");
-        err_blocker(&err, "pool %s is %s", pool->fsid, pool_state_name(pool->state));
+            (void)err_set(&err, ERR_UNAVAILABLE, 0, object, "it may be on a pool that is not open");
+        err_blocker(&err, "pool %s is %s%s%s", pool->fsid, pool_state_name(pool->state),
+                    *pool->reason ? ": " : "", pool->reason);
+        pending |= table[pool->state] == PENDING;
     }
     if (err.code == ERR_OK)
         return false;
-    err_retryable(&err, RETRY_AFTER_MS);
+    if (pending)
+        err_retryable(&err, RETRY_AFTER_MS);
     rpc_call_fail(call, &err);
     return true;
 }

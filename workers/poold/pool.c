@@ -245,6 +245,7 @@ static void review_closed(struct pool *pool)
     assembly_judge(list, disks->n, pool->fsid, disks->settled, false, &assembly);
     if (is_patience_over(pool, assembly.verdict))
         assembly_judge(list, disks->n, pool->fsid, disks->settled, true, &assembly);
+    pool_open_describe(pool, &assembly);
     (void)snprintf(reason, sizeof reason, "%zu of its %llu disks are there", assembly.n_members,
                    (unsigned long long)assembly.wanted);
     switch (assembly.verdict) {

@@ -175,6 +175,14 @@ static void describe_by_disk(struct pool *pool, const Storage__V1__Disk *disk)
     pool->type = disk->type;
 }
 
+void pool_open_describe(struct pool *pool, const struct assembly *assembly)
+{
+    if (pool->opened_once || assembly->n_members == 0)
+        return;
+    describe_by_disk(pool, assembly->members[0]);
+    (void)copy_members(pool, assembly);
+}
+
 /* ---- on the loop: the result ---- */
 
 static bool may_go_better(enum volume_problem problem)

@@ -17,6 +17,9 @@ void pool_open_go_on(struct pool *pool);
 /* Gives up an open that still waits for that; one that is on its way ends by itself. */
 void pool_open_cancel(struct pool *pool);
 
+/* Shows what the disks that are there say of a pool that was not open yet. */
+void pool_open_describe(struct pool *pool, const struct assembly *assembly);
+
 void pool_open_free_members(struct pool *pool);
 
 #endif
