@@ -4,6 +4,7 @@
 #include <errno.h>
 #include <fcntl.h>
 #include <linux/btrfs.h>
+#include <linux/fs.h>
 #include <pthread.h>
 #include <stdio.h>
 #include <sys/ioctl.h>
@@ -52,11 +53,12 @@ void floor_btrfs_create(struct floor_btrfs *floor)
     must(ioctl(floor->fd, BTRFS_IOC_SUBVOL_CREATE_V2, &subvolume), "subvolume");
 }
 
+/* As poold does it, and for its reason: Linux 6.18 loses the wake-up of START_SYNC now and then,
+ * and the commit comes up to 30 s late. */
 void floor_btrfs_commit(struct floor_btrfs *floor)
 {
-    uint64_t transaction;
-    must(ioctl(floor->fd, BTRFS_IOC_START_SYNC, &transaction), "commit");
-    must(ioctl(floor->fd, BTRFS_IOC_WAIT_SYNC, &transaction), "commit");
+    char label[BTRFS_LABEL_SIZE] = "floor";
+    must(ioctl(floor->fd, BTRFS_IOC_SET_FSLABEL, label), "commit");
 }
 
 void floor_btrfs_fill(struct floor_btrfs *floor, unsigned count)

@@ -44,6 +44,7 @@ struct crowd {
     const struct node *node;
     _Atomic int left;
     _Atomic int failed;
+    pthread_barrier_t connected;
 };
 
 static void *crowd_member(void *data)
@@ -54,6 +55,10 @@ static void *crowd_member(void *data)
     struct storage *storage = NULL;
     if (storage_open(&options, &storage, NULL) != 0)
         crowd->failed++;
+    autoreply Storage__V1__ListPoolsReply *pools = NULL;
+    if (storage && call_pools(storage, &pools, NULL) != 0)
+        crowd->failed++;
+    (void)pthread_barrier_wait(&crowd->connected);
     while (storage && crowd->left-- > 0) {
         Storage__V1__Space *space = NULL;
         if (call_reserve(storage, "", STORAGE__V1__DISK_TYPE__DISK_TYPE_SSD, SPACE_BYTES, &space,
@@ -70,11 +75,14 @@ double bench_reserve_many(struct node *node, unsigned clients, unsigned count)
     struct crowd crowd = {.node = node, .left = (int)count};
     pthread_t members[CLIENTS_MAX];
     assert_true(clients <= CLIENTS_MAX);
-    uint64_t start = clock_read_ns(CLOCK_MONOTONIC);
+    assert_int_equal(pthread_barrier_init(&crowd.connected, NULL, clients + 1), 0);
     for (unsigned i = 0; i < clients; i++)
         assert_int_equal(pthread_create(&members[i], NULL, crowd_member, &crowd), 0);
+    (void)pthread_barrier_wait(&crowd.connected);
+    uint64_t start = clock_read_ns(CLOCK_MONOTONIC);
     for (unsigned i = 0; i < clients; i++)
         (void)pthread_join(members[i], NULL);
+    (void)pthread_barrier_destroy(&crowd.connected);
     double rate = count / (bench_ms_since(start) / 1e3);
     assert_int_equal(crowd.failed, 0);
     return rate;
