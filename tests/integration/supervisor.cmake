@@ -5,7 +5,7 @@ foreach(part supervisor control process stuck)
   storaged_test(
     NAME test_${part}
     SOURCES ${CMAKE_CURRENT_LIST_DIR}/test_${part}.c ${CMAKE_CURRENT_LIST_DIR}/supervised.c
-    LINK base proto)
+    LINK base proto storage)
   target_compile_definitions(test_${part} PRIVATE
     STORAGED_PATH="$<TARGET_FILE:storaged>"
     TESTWORKER_PATH="$<TARGET_FILE:testworker>")

@@ -1,14 +1,17 @@
 /*
  * A worker that SIGKILL does not end: one of its threads writes to a frozen filesystem. The
  * supervisor gives it up, names where it hangs, and starts the next; when the filesystem thaws, the
- * old one is reaped. Needs root, a loop device and ext4.
+ * old one is reaped. A subscriber of the old one hears of the next in time. Needs root, a loop
+ * device and ext4.
  */
 #include "supervised.h"
 
 #include "base/cleanup.h"
+#include "storage.h"
 
 #include <fcntl.h>
 #include <linux/fs.h>
+#include <poll.h>
 #include <sched.h>
 #include <setjmp.h>
 #include <signal.h>
@@ -20,10 +23,18 @@
 #include <sys/ioctl.h>
 #include <sys/mount.h>
 #include <sys/stat.h>
+#include <sys/wait.h>
+#include <unistd.h>
 
 #include <cmocka.h>
 
+enum { RESYNC_MS = 2000 }; /* the promise of the events */
+
 static struct supervised node;
+static struct {
+    pid_t pid;
+    int epochs; /* what it was resynced to, a uint64_t each */
+} follower = {.epochs = -1};
 static char mount_point[96];
 static int mount_fd = -1; /* of the frozen filesystem: thawed through it, whatever happens */
 
@@ -60,8 +71,57 @@ static int destroy(void **state)
         cleanup_fd(&mount_fd);
         (void)umount2(mount_point, MNT_DETACH);
     }
+    if (follower.pid > 0) {
+        (void)kill(follower.pid, SIGKILL);
+        (void)waitpid(follower.pid, NULL, 0);
+    }
+    follower.pid = 0;
+    cleanup_fd(&follower.epochs);
+    follower.epochs = -1;
     supervised_destroy(&node);
     return 0;
+}
+
+/* ---- a subscriber ---- */
+
+static int on_resync(const char *worker, uint64_t epoch, uint64_t seq, void *data)
+{
+    (void)worker;
+    (void)seq;
+    return write(*(int *)data, &epoch, sizeof epoch) == sizeof epoch ? 0 : 1;
+}
+
+static _Noreturn void follow(int out)
+{
+    static const char *const workers[] = {"frozen", NULL};
+    const struct storage_options options = {.run_dir = node.run_dir};
+    const struct storage_follower what = {.workers = workers, .on_resync = on_resync, .data = &out};
+    struct storage *storage;
+    if (storage_open(&options, &storage, NULL) == 0)
+        (void)storage_follow(storage, &what, NULL);
+    _exit(1);
+}
+
+static void start_follower(void)
+{
+    int ends[2];
+    assert_int_equal(pipe2(ends, O_CLOEXEC), 0);
+    follower.epochs = ends[0];
+    follower.pid = fork();
+    assert_true(follower.pid >= 0);
+    if (follower.pid == 0)
+        follow(ends[1]);
+    (void)close(ends[1]);
+}
+
+/* The next resync; 0 if there is none in time. */
+static uint64_t wait_for_resync(int ms)
+{
+    uint64_t epoch;
+    struct pollfd pollfd = {.fd = follower.epochs, .events = POLLIN};
+    if (poll(&pollfd, 1, ms) != 1)
+        return 0;
+    return read(follower.epochs, &epoch, sizeof epoch) == sizeof epoch ? epoch : 0;
 }
 
 static pid_t list_stuck(char *out_where, size_t size)
@@ -98,6 +158,9 @@ static void become_stuck(int signal_number)
     assert_int_equal(setenv("TESTWORKER_FILE", file, 1), 0);
     supervised_start(&node, "frozen", NULL);
     pid_t pid = supervised_wait_ready(&node, "frozen");
+    start_follower();
+    uint64_t epoch = wait_for_resync(SUPERVISED_WAIT_MS);
+    assert_int_not_equal(epoch, 0);
     assert_int_equal(ioctl(mount_fd, FIFREEZE, 0), 0);
     assert_int_equal(kill(pid, SIGUSR2), 0);
     (void)supervised_wait_log(&node, "about to write", NULL);
@@ -109,6 +172,7 @@ static void become_stuck(int signal_number)
     assert_int_equal(supervised_number(line, " pid="), pid);
     pid_t next = supervised_wait_ready(&node, "frozen");
     assert_int_not_equal(next, pid);
+    assert_true(wait_for_resync(RESYNC_MS) > epoch);
     assert_int_equal(list_stuck(where, sizeof where), pid);
     assert_string_equal(where, "the frozen file");
 
