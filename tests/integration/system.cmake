@@ -3,3 +3,6 @@ set(behaviours sandbox boot hotplug space holders kill stop events access cli ho
 foreach(behaviour ${behaviours})
   storaged_integration_test(NAME test_${behaviour} SOURCES ${CMAKE_CURRENT_LIST_DIR}/test_${behaviour}.c)
 endforeach()
+if(TARGET test_holders)
+  target_link_libraries(test_holders PRIVATE poold_volume)
+endif()

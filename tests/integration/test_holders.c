@@ -1,6 +1,7 @@
-/* Release of a space that somebody holds: refused, with every holder named, in any mount namespace.
- */
+/* Release of a space that somebody holds: refused, with every holder named, in any mount namespace;
+ * and the reaper waits for one that came too late for that. */
 #include "harness.h"
+#include "volume.h"
 
 #include <fcntl.h>
 #include <sched.h>
@@ -10,6 +11,7 @@
 #include <sys/mount.h>
 #include <sys/prctl.h>
 #include <sys/stat.h>
+#include <sys/sysmacros.h>
 
 #define SSD STORAGE__V1__DISK_TYPE__DISK_TYPE_SSD
 
@@ -173,6 +175,64 @@ static void every_holder_is_named(void)
     must_release(node, space->id);
 }
 
+/* As a release leaves it whose poold died before the reaper came. */
+static void mark_dying(const struct node *node, const struct disk *disk,
+                       const Storage__V1__Space *space)
+{
+    struct stat status;
+    assert_int_equal(stat(disk->path, &status), 0);
+    const struct volume_member member = {
+        .path = disk->path,
+        .devid = 1,
+        .serial = "",
+        .disk_id = "",
+        .major = major(status.st_rdev),
+        .minor = minor(status.st_rdev),
+    };
+    const struct volume_spec spec = {.mount_root = node->mount_root,
+                                     .fsid = space->pool,
+                                     .label = VOLUME_LABEL,
+                                     .members = &member,
+                                     .n_members = 1};
+    enum volume_problem problem;
+    struct volume *volume = NULL;
+    autoerr struct err err = {0};
+    assert_ok(volume_open(&spec, &volume, &problem, &err), &err);
+    assert_ok(volume_mark_dying(volume, space->id, &err), &err);
+    assert_ok(volume_commit(volume, &err), &err);
+    assert_ok(volume_close(volume, false, &err), &err);
+}
+
+static void a_holder_that_came_late_postpones_the_reaper(void)
+{
+    struct disk *disk = disk_create(4 * GiB, DISK_SSD);
+    struct node *node = node_create(disk);
+    node_start(node);
+    node_wait_cache(node, true);
+    autoreply Storage__V1__Space *space = must_reserve(node, "held", SSD, 64 * MiB);
+    node_stop(node);
+    pid_t holder = hold(by_open_file, space->path);
+    mark_dying(node, disk, space);
+
+    node_start(node);
+    const Storage__V1__Event *held = watch_wait(node->watch, "space.held", space->id);
+    autofree char *pid = path_format("pid %d ", holder);
+    assert_non_null(strstr(held->reason, pid));
+    autoerr struct err err = {0};
+    autoreply Storage__V1__CapacityReply *capacity = NULL;
+    assert_ok(call_capacity(node->storage, SSD, &capacity, &err), &err);
+    assert_true(capacity->capacity->releasing >= 64 * MiB);
+    /* To everybody else it is gone; for him it is all there. */
+    autoreply Storage__V1__Space *found = NULL;
+    assert_refused(call_get(node->storage, space->id, &found, &err), &err, ERR_NOT_FOUND, "");
+    assert_int_equal(access(space->path, F_OK), 0);
+
+    (void)kill(holder, SIGKILL);
+    (void)child_wait(holder);
+    watch_wait(node->watch, "space.reaped", space->id);
+    assert_int_not_equal(access(space->path, F_OK), 0);
+}
+
 int main(int argc, char **argv)
 {
     const struct harness_case cases[] = {
@@ -184,6 +244,7 @@ int main(int argc, char **argv)
         harness_case(held_by_a_bind_mount_of_a_folder_within),
         harness_case(held_by_a_bind_mount_here),
         harness_case(every_holder_is_named),
+        harness_case(a_holder_that_came_late_postpones_the_reaper),
     };
     return harness_main(argc, argv, "holders", cases, array_length(cases));
 }

@@ -3,8 +3,6 @@
 
 #include <errno.h>
 #include <fcntl.h>
-#include <linux/fs.h>
-#include <poll.h>
 #include <pthread.h>
 #include <signal.h>
 #include <stdio.h>
@@ -308,45 +306,6 @@ static void the_cache_follows_its_pool(void)
 
 /* --- pools that hang ------------------------------------------------------------------------- */
 
-/* A child that freezes a filesystem until it is told to thaw it, or 30 s at most. */
-struct freezer {
-    pid_t pid;
-    int tell;
-};
-
-static struct freezer freeze(const char *path)
-{
-    enum { AT_MOST_MS = 30000 };
-    int ready[2], tell[2];
-    assert_int_equal(pipe2(ready, O_CLOEXEC), 0);
-    assert_int_equal(pipe2(tell, O_CLOEXEC), 0);
-    pid_t pid = fork();
-    assert_true(pid >= 0);
-    if (pid == 0) {
-        (void)close(tell[1]);
-        autoclose int fd = open(path, O_RDONLY | O_CLOEXEC);
-        if (fd < 0 || ioctl(fd, FIFREEZE, 0) < 0)
-            _exit(1);
-        (void)!write(ready[1], "", 1);
-        struct pollfd told = {.fd = tell[0], .events = POLLIN};
-        (void)poll(&told, 1, AT_MOST_MS);
-        _exit(ioctl(fd, FITHAW, 0) < 0 ? 1 : 0);
-    }
-    (void)close(ready[1]);
-    (void)close(tell[0]);
-    char byte;
-    ssize_t n = read(ready[0], &byte, 1);
-    (void)close(ready[0]);
-    assert_int_equal(n, 1);
-    return (struct freezer){.pid = pid, .tell = tell[1]};
-}
-
-static void thaw(const struct freezer *freezer)
-{
-    (void)close(freezer->tell);
-    assert_int_equal(child_wait(freezer->pid), 0);
-}
-
 struct release_call {
     pthread_t thread;
     struct storage *storage;
@@ -375,7 +334,7 @@ static void a_pool_that_hangs_stalls_itself_alone(void)
     struct node *node = two.node;
     autoreply Storage__V1__Space *space = reserve_on(node, two.fsid[1]);
     autofree char *mount = path_format("%s/%s", node->mount_root, two.fsid[1]);
-    struct freezer freezer = freeze(mount);
+    struct freezer freezer = filesystem_freeze(mount);
     struct release_call hung = {.storage = node_client(node), .id = space->id};
     assert_int_equal(pthread_create(&hung.thread, NULL, release_run, &hung), 0);
 
@@ -389,7 +348,7 @@ static void a_pool_that_hangs_stalls_itself_alone(void)
     struct worker_info poold = node_worker(node, "poold");
     assert_int_equal(poold.state, STORAGE__V1__WORKER_STATE__WORKER_STATE_READY);
     assert_int_equal(poold.restarts, 0);
-    thaw(&freezer);
+    filesystem_thaw(&freezer);
     assert_int_equal(pthread_join(hung.thread, NULL), 0);
     assert_ok(hung.rc, &hung.err);
     watch_wait(node->watch, "space.reaped", space->id);

@@ -275,4 +275,12 @@ unsigned mounts_below(const char *path);
 /* Unmounts all at or below it, deepest first. */
 void unmount_below(const char *path);
 
+/* Whoever writes to a frozen filesystem waits in the kernel. It thaws by itself after 30 s. */
+struct freezer {
+    pid_t pid;
+    int tell;
+};
+struct freezer filesystem_freeze(const char *path);
+void filesystem_thaw(const struct freezer *freezer);
+
 #endif
