@@ -296,7 +296,9 @@ static void the_cache_follows_its_pool(void)
     watch_mark(node->watch);
     disk_uevent(two.disk[0], "remove");
     watch_wait(node->watch, "cache.unmounted", two.fsid[0]);
-    watch_wait(node->watch, "cache.mounted", two.fsid[1]);
+    const Storage__V1__Event *event = watch_wait(node->watch, "cache.mounted", two.fsid[1]);
+    autofree char *reason = path_format("its cache is mounted on %s", node->cache_path);
+    assert_string_equal(event->reason, reason);
     assert_ok(call_cache(node->storage, &after, &err), &err);
     assert_true(after->mounted);
     assert_string_equal(after->pool, two.fsid[1]);

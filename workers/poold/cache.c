@@ -113,12 +113,14 @@ static void bind_done(struct pool_job *base)
     if (current && base->rc < 0) {
         fail(cache, pool, &base->err);
     } else if (current) {
+        char reason[PATH_MAX + 32];
+        (void)snprintf(reason, sizeof reason, "its cache is mounted on %s", job->path);
         cache->bound = true;
         cache->failed = NULL;
         pool->cache_bound = true;
         retry_reset(&cache->retry);
         say(cache, "");
-        events_tell_pool(pool, "cache.mounted", job->path);
+        events_tell_pool(pool, "cache.mounted", reason);
     }
     free_job(job);
     cache_review(cache);
