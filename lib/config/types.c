@@ -4,6 +4,7 @@
  */
 #include "base/cleanup.h"
 #include "base/quantity.h"
+#include "base/utf8.h"
 #include "table.h"
 
 #include <ctype.h>
@@ -36,7 +37,8 @@ static int check_text(const struct setting *setting, const char *text, struct er
     for (const char *p = text; *p; p++)
         if (iscntrl((unsigned char)*p) || *p == ';')
             return refuse(err, "must hold no control character and no ';'");
-    return 0;
+    /* Paths are told in replies and events. */
+    return utf8_valid(text, length) ? 0 : refuse(err, "must be UTF-8");
 }
 
 static int replace_text(char *fresh, void *field, struct err *err)

@@ -4,6 +4,8 @@
  */
 #include "rpc/validate.h"
 
+#include "base/utf8.h"
+
 #include <stdio.h>
 #include <string.h>
 
@@ -68,40 +70,12 @@ static bool skip_bytes(struct cursor *cursor, uint64_t count)
     return true;
 }
 
-bool validate_utf8(const uint8_t *text, size_t length)
-{
-    /* By first byte: how many follow, and the range of the second (Unicode 15, table 3-7). */
-    static const struct {
-        uint8_t first, last, second_first, second_last, following;
-    } rows[] = {
-        {0x00, 0x7f, 0, 0, 0},       {0xc2, 0xdf, 0x80, 0xbf, 1}, {0xe0, 0xe0, 0xa0, 0xbf, 2},
-        {0xe1, 0xec, 0x80, 0xbf, 2}, {0xed, 0xed, 0x80, 0x9f, 2}, {0xee, 0xef, 0x80, 0xbf, 2},
-        {0xf0, 0xf0, 0x90, 0xbf, 3}, {0xf1, 0xf3, 0x80, 0xbf, 3}, {0xf4, 0xf4, 0x80, 0x8f, 3},
-    };
-    for (size_t i = 0; i < length;) {
-        size_t row = 0;
-        while (row < sizeof rows / sizeof *rows &&
-               (text[i] < rows[row].first || text[i] > rows[row].last))
-            row++;
-        if (row == sizeof rows / sizeof *rows || length - i <= rows[row].following)
-            return false;
-        for (size_t k = 1; k <= rows[row].following; k++) {
-            uint8_t least = k == 1 ? rows[row].second_first : 0x80;
-            uint8_t most = k == 1 ? rows[row].second_last : 0xbf;
-            if (text[i + k] < least || text[i + k] > most)
-                return false;
-        }
-        i += 1u + rows[row].following;
-    }
-    return true;
-}
-
 static int check_string(const struct cursor *cursor, struct err *err)
 {
     size_t length = (size_t)(cursor->end - cursor->at);
     if (memchr(cursor->at, '\0', length))
         return refuse(cursor, "contains a NUL byte", err);
-    if (!validate_utf8(cursor->at, length))
+    if (!utf8_valid(cursor->at, length))
         return refuse(cursor, "is not valid UTF-8", err);
     return 0;
 }

@@ -23,7 +23,4 @@ enum { VALIDATE_DEPTH_MAX = 16 };
 int validate_packed(const ProtobufCMessageDescriptor *descriptor, const void *data, size_t length,
                     struct err *err);
 
-/* Strict: no overlong forms, no surrogates, at most U+10FFFF. */
-bool validate_utf8(const uint8_t *text, size_t length);
-
 #endif

@@ -4,6 +4,7 @@
 #include "rpc/wire.h"
 
 #include "base/cleanup.h"
+#include "base/utf8.h"
 #include "rpc/server.h"
 #include "rpc/validate.h"
 
@@ -59,9 +60,9 @@ static char *scrub(char *text)
 {
     size_t length = strlen(text);
     for (size_t i = 0, n; i < length; i += n) {
-        for (n = 1; n < 4 && !validate_utf8((const uint8_t *)text + i, n) && i + n < length; n++)
+        for (n = 1; n < 4 && !utf8_valid(text + i, n) && i + n < length; n++)
             ;
-        if (!validate_utf8((const uint8_t *)text + i, n)) {
+        if (!utf8_valid(text + i, n)) {
             text[i] = '?';
             n = 1;
         }

@@ -5,6 +5,7 @@
 #include "fuzz.h"
 
 #include "base/cleanup.h"
+#include "base/utf8.h"
 #include "rpc/validate.h"
 #include "rpc/wire.h"
 #include "storage/v1/disk.pb-c.h"
@@ -62,7 +63,7 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t length)
         fuzz_check(!call);
         return 0;
     }
-    fuzz_check(validate_utf8((const uint8_t *)call->method, strlen(call->method)));
+    fuzz_check(utf8_valid(call->method, strlen(call->method)));
     check_input(call);
     msg = wire_pack_call(call);
     fuzz_check(msg != NULL);

@@ -143,6 +143,7 @@ static void values_must_parse_and_lie_in_range(void **state)
         {"storaged.cache_path=/a/../b", "absolute"},
         {"storaged.cache_path=/a//b", "absolute"},
         {"storaged.mount_root=/", "2 to"},
+        {"storaged.cache_path=/\xff", "UTF-8"},
         {"storaged.run_dir=/0123456789012345678901234567890123456789012345678901234567890123456789"
          "0123456789012345678901234567890123456789",
          "2 to 90 bytes"},

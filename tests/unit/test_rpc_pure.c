@@ -1,4 +1,5 @@
 /* What the transport knows without a socket: checks of packed bytes, and remembered outcomes. */
+#include "base/utf8.h"
 #include "probe.pb-c.h"
 #include "rpc/outcome.h"
 #include "rpc/validate.h"
@@ -14,7 +15,7 @@
 
 static bool is_utf8(const char *text)
 {
-    return validate_utf8((const uint8_t *)text, strlen(text));
+    return utf8_valid(text, strlen(text));
 }
 
 static void utf8_is_strict(void **state)

@@ -4,6 +4,7 @@
  */
 #include "record.h"
 
+#include "base/utf8.h"
 #include "disk.pb-c.h"
 #include "rpc/validate.h"
 #include "seal.h"
@@ -28,7 +29,7 @@ const char *record_state_name(enum record_state state)
 
 static bool is_utf8(const char *text)
 {
-    return validate_utf8((const uint8_t *)text, strlen(text));
+    return utf8_valid(text, strlen(text));
 }
 
 /* What is wrong with it, or NULL. */
