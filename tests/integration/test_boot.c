@@ -102,13 +102,15 @@ static void boots_with_one_hdd(void)
 
 static void passes_over_an_ssd_that_is_too_small(void)
 {
-    struct disk *small = disk_create(128 * MiB, DISK_SSD);
+    struct disk *tiny = disk_create(128 * MiB, DISK_SSD);
+    struct disk *small = disk_create(1 * GiB, DISK_SSD);
     struct disk *hdd = disk_create(DISK_SIZE, DISK_HDD);
-    struct node *node = node_create(small, hdd);
+    struct node *node = node_create(tiny, small, hdd);
     node_start(node);
     node_wait_cache(node, true);
     autoreply Storage__V1__ListPoolsReply *list = must_list_pools(node, 1);
     assert_string_equal(list->pools[0]->members[0]->path, hdd->path);
+    node_wait_disk(node, tiny, STATE(BLANK));
     node_wait_disk(node, small, STATE(BLANK));
 }
 

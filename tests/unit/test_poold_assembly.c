@@ -30,6 +30,7 @@ static Storage__V1__Disk *add(struct bench *bench, const char *path, Storage__V1
     disk->type = type;
     disk->state = state;
     disk->preparable = state == STATE(BLANK);
+    disk->size_bytes = UINT64_C(4) << 30;
     disk->probed_generation = 1;
     bench->list[bench->n++] = disk;
     return disk;
@@ -163,6 +164,8 @@ static void the_first_ssd_is_chosen(void **state)
     assert_string_equal(choose(&bench, true, ASSEMBLY_CHOICE_DISK)->path, "/dev/loop2");
     add(&bench, "/dev/loop0", TYPE(SSD), STATE(BLANK))->preparable = false;
     add(&bench, "/dev/loop00", TYPE(SSD), STATE(FOREIGN));
+    /* A pool on it would have room for nothing, a cache neither. */
+    add(&bench, "/dev/loop01", TYPE(SSD), STATE(BLANK))->size_bytes = UINT64_C(1) << 30;
     assert_string_equal(choose(&bench, true, ASSEMBLY_CHOICE_DISK)->path, "/dev/loop2");
     assert_null(choose(&bench, false, ASSEMBLY_CHOICE_UNSETTLED));
     const Storage__V1__Disk *disk = NULL;

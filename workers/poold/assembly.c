@@ -1,6 +1,8 @@
 /* Assembly: plain passes over the disks; a node has tens of them. */
 #include "assembly.h"
 
+#include "volume/capacity.h"
+
 #include <string.h>
 
 #define STATE(name) STORAGE__V1__DISK_STATE__DISK_STATE_##name
@@ -94,7 +96,12 @@ void assembly_judge(const Storage__V1__Disk *const *disks, size_t n, const char 
 
 static bool is_candidate(const Storage__V1__Disk *disk)
 {
-    return disk->preparable && (disk->type == TYPE(SSD) || disk->type == TYPE(HDD));
+    const struct capacity_input pool = {.device_bytes = {disk->size_bytes},
+                                        .n_devices = 1,
+                                        .data = CAPACITY_SINGLE,
+                                        .metadata = CAPACITY_DUP};
+    return disk->preparable && (disk->type == TYPE(SSD) || disk->type == TYPE(HDD)) &&
+           capacity_usable(&pool) >= ASSEMBLY_ROOM_MIN_BYTES;
 }
 
 static bool is_better(const Storage__V1__Disk *disk, const Storage__V1__Disk *best,

@@ -41,19 +41,23 @@ void assembly_judge(const Storage__V1__Disk *const *disks, size_t n, const char 
 /* True if the disk carries a pool of ours, mountable or not. */
 bool assembly_is_member(const Storage__V1__Disk *disk);
 
+/* With less a pool has no room for a cache. */
+#define ASSEMBLY_ROOM_MIN_BYTES (UINT64_C(64) << 20)
+
 enum assembly_choice {
     ASSEMBLY_CHOICE_DISK,      /* this one may become the first pool */
     ASSEMBLY_CHOICE_UNSETTLED, /* not all disks are known yet */
     ASSEMBLY_CHOICE_HAS_POOL,  /* a disk carries a pool of ours: none is made by itself */
     ASSEMBLY_CHOICE_NO_DISK,   /* there is no disk */
-    ASSEMBLY_CHOICE_NO_BLANK,  /* there are, but none is blank and of a known type */
+    ASSEMBLY_CHOICE_NO_BLANK,  /* there are, but none is blank, of a known type and large enough */
 };
 
 /*
  * Which disk becomes the first pool: the first blank SSD, else the first blank HDD, in the order of
  * their paths as people sort them (/dev/loop2 before /dev/loop10). Never one of unknown type, nor a
- * read-only one. `avoid` (may be NULL) is the path of one that failed: it is taken if there is no
- * other. *out_disk is written for ASSEMBLY_CHOICE_DISK.
+ * read-only one, nor one whose pool could promise less than ASSEMBLY_ROOM_MIN_BYTES. `avoid` (may
+ * be NULL) is the path of one that failed: it is taken if there is no other. *out_disk is written
+ * for ASSEMBLY_CHOICE_DISK.
  */
 enum assembly_choice assembly_choose(const Storage__V1__Disk *const *disks, size_t n, bool settled,
                                      const char *avoid, const Storage__V1__Disk **out_disk);
