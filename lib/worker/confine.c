@@ -5,6 +5,7 @@
 #include "worker/confine.h"
 
 #include "base/log.h"
+#include "worker/syscalls.h"
 
 #include <errno.h>
 #include <sys/capability.h>
@@ -80,7 +81,7 @@ static int set_file_limit(struct err *err)
     return 0;
 }
 
-int confine_apply(const int *keep, struct err *err)
+int confine_apply(const int *keep, bool mounts, struct err *err)
 {
     (void)umask(022);
     int rc = set_file_limit(err);
@@ -90,5 +91,5 @@ int confine_apply(const int *keep, struct err *err)
         rc = set_capabilities(keep, err);
     if (rc == 0 && prctl(PR_SET_NO_NEW_PRIVS, 1, 0, 0, 0) < 0)
         rc = err_errno(err, errno, "no_new_privs", "cannot give up new privileges");
-    return rc;
+    return rc < 0 ? rc : syscalls_deny(mounts, err);
 }

@@ -212,7 +212,7 @@ static int prepare(int argc, char **argv, struct err *err)
     if (rc < 0)
         return rc;
     life_set_signals();
-    rc = confine_apply(self.ops->keep_caps, err);
+    rc = confine_apply(self.ops->keep_caps, self.ops->mounts, err);
     if (rc == 0)
         rc = life_tie_to_parent(self.channel_fd, err);
     if (rc == 0)

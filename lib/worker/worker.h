@@ -42,6 +42,7 @@ enum worker_stop {
 struct worker_ops {
     const char *name;
     const int *keep_caps; /* capabilities kept (CAP_SYS_ADMIN, …), -1 terminated */
+    bool mounts;          /* it mounts and unmounts */
     /* Adds services and begins to work. The server listens, and READY is sent, when it has returned
      * 0. */
     int (*start)(struct worker *worker, struct err *err);

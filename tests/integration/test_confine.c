@@ -8,6 +8,7 @@
 #include "worker/lock.h"
 
 #include <dirent.h>
+#include <errno.h>
 #include <fcntl.h>
 #include <pthread.h>
 #include <setjmp.h>
@@ -17,7 +18,10 @@
 #include <stdio.h>
 #include <string.h>
 #include <sys/capability.h>
+#include <sys/mount.h>
+#include <sys/uio.h>
 #include <sys/wait.h>
+#include <unistd.h>
 
 #include <cmocka.h>
 
@@ -113,7 +117,7 @@ static int confine_then_start_threads(void)
 {
     pthread_t threads[TASKS];
     autoerr struct err err = {0};
-    if (confine_apply(keep, &err) < 0) {
+    if (confine_apply(keep, false, &err) < 0) {
         (void)fprintf(stderr, "%s\n", err.message);
         return 1;
     }
@@ -139,7 +143,7 @@ static int output[2];
 
 static int confine_then_exec(void)
 {
-    if (dup2(output[1], STDOUT_FILENO) < 0 || confine_apply(keep, NULL) < 0)
+    if (dup2(output[1], STDOUT_FILENO) < 0 || confine_apply(keep, false, NULL) < 0)
         return 1;
     (void)execl("/bin/cat", "cat", "/proc/self/status", (char *)NULL);
     return 2;
@@ -164,13 +168,43 @@ static void what_it_executes_has_what_was_kept(void **state)
 
 static int confine_twice(void)
 {
-    return confine_apply(keep, NULL) < 0 || confine_apply(keep, NULL) < 0;
+    return confine_apply(keep, false, NULL) < 0 || confine_apply(keep, false, NULL) < 0;
 }
 
 static void a_confined_process_may_be_confined_again(void **state)
 {
     (void)state;
     assert_int_equal(in_child(confine_twice), 0);
+}
+
+/* As itself, a process may do this. */
+static bool may_read_memory(void)
+{
+    char from = 'x', to = 0;
+    struct iovec local = {&to, 1}, remote = {&from, 1};
+    return process_vm_readv(getpid(), &local, 1, &remote, 1, 0) == 1;
+}
+
+/* Fails otherwise than by EPERM when it is let in: nothing is mounted. */
+static bool may_mount(void)
+{
+    return mount("", "/none", "none", 0, NULL) == 0 || errno != EPERM;
+}
+
+static int confine_and_call(void)
+{
+    static const int admin[] = {CAP_SYS_ADMIN, -1};
+    if (!may_read_memory() || !may_mount())
+        return 1;
+    if (confine_apply(admin, true, NULL) < 0 || may_read_memory() || errno != EPERM || !may_mount())
+        return 2;
+    return confine_apply(admin, false, NULL) < 0 || may_mount() ? 3 : 0;
+}
+
+static void calls_are_denied_whatever_the_capabilities(void **state)
+{
+    (void)state;
+    assert_int_equal(in_child(confine_and_call), 0);
 }
 
 /* ---- locks ---- */
@@ -235,6 +269,7 @@ int main(void)
         cmocka_unit_test(every_task_is_confined),
         cmocka_unit_test(what_it_executes_has_what_was_kept),
         cmocka_unit_test(a_confined_process_may_be_confined_again),
+        cmocka_unit_test(calls_are_denied_whatever_the_capabilities),
         cmocka_unit_test_setup_teardown(a_held_lock_names_its_holder, make_lock_path, remove_lock),
         cmocka_unit_test_setup_teardown(a_dying_holder_is_waited_for, make_lock_path, remove_lock),
     };

@@ -67,9 +67,13 @@ static int count_entries(pid_t pid, const char *what, bool (*check)(pid_t pid, c
 /* CAP_CHOWN and CAP_FOWNER, as testworker keeps them. */
 static bool task_is_confined(pid_t pid, const char *name)
 {
-    static const char *const expected[] = {"CapInh:\t0000000000000000", "CapPrm:\t0000000000000009",
-                                           "CapEff:\t0000000000000009", "CapBnd:\t0000000000000009",
-                                           "CapAmb:\t0000000000000000", "NoNewPrivs:\t1"};
+    static const char *const expected[] = {"CapInh:\t0000000000000000",
+                                           "CapPrm:\t0000000000000009",
+                                           "CapEff:\t0000000000000009",
+                                           "CapBnd:\t0000000000000009",
+                                           "CapAmb:\t0000000000000000",
+                                           "NoNewPrivs:\t1",
+                                           "Seccomp:\t2"};
     char path[96], text[8192];
     (void)snprintf(path, sizeof path, "/proc/%d/task/%.16s/status", (int)pid, name);
     autoclose int fd = open(path, O_RDONLY | O_CLOEXEC);

@@ -35,8 +35,11 @@ int main(int argc, char **argv)
         CAP_FSETID,          /* setgid on it */
         -1,
     };
-    static const struct worker_ops ops = {
-        .name = "poold", .keep_caps = keep_caps, .start = on_start, .stop = on_stop};
+    static const struct worker_ops ops = {.name = "poold",
+                                          .keep_caps = keep_caps,
+                                          .mounts = true,
+                                          .start = on_start,
+                                          .stop = on_stop};
     int status = worker_main(argc, argv, &ops);
     node_free(&node);
     return status;
