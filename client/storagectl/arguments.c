@@ -244,3 +244,11 @@ int session_parse_type(const char *text, Storage__V1__DiskType *out_type, struct
     *out_type = (Storage__V1__DiskType)number;
     return 0;
 }
+
+int session_check_yes(const struct session *session, struct err *err)
+{
+    if (session_flag(session, "yes"))
+        return 0;
+    return err_set(err, ERR_INVALID_ARGUMENT, 0, session->args[0],
+                   "all data on %s would be lost: say --yes if you mean it", session->args[0]);
+}

@@ -77,6 +77,8 @@ int session_flag_ms(const struct session *session, const char *name, uint32_t *o
 /* `base` is 10 or 8. */
 int session_flag_u32(const struct session *session, const char *name, int base, uint32_t *out_value,
                      struct err *err);
+/* Refuses a verb that destroys, unless --yes was given. */
+int session_check_yes(const struct session *session, struct err *err);
 int session_parse_type(const char *text, Storage__V1__DiskType *out_type, struct err *err);
 
 /* --- help.c --- */

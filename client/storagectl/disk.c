@@ -124,6 +124,30 @@ static int run_prepare(struct session *session, struct err *err)
                               (const ProtobufCMessage *const *)reply->pools, reply->n_pools, err);
 }
 
+/* --- wipe ------------------------------------------------------------------------------------ */
+
+static const struct flag wipe_flags[] = {
+    {"yes", NULL, "you mean it: all data on it is lost"},
+    {"force", NULL, "also what is not storaged's; never what is in use"},
+    {"pool", "ID", "the pool that it carries, if it carries one"},
+    {0},
+};
+
+static int run_wipe(struct session *session, struct err *err)
+{
+    Storage__V1__WipeRequest request = STORAGE__V1__WIPE_REQUEST__INIT;
+    autoreply Storage__V1__Disk *disk = NULL;
+    const char *pool = session_flag(session, "pool");
+    int rc = session_check_yes(session, err);
+    if (rc < 0)
+        return rc;
+    request.id = (char *)(uintptr_t)session->args[0];
+    request.pool = (char *)(uintptr_t)(pool ? pool : "");
+    request.force = session_flag(session, "force") != NULL;
+    rc = session_change(session, "storage.v1.DiskService/Wipe", &request, &disk, err);
+    return rc < 0 ? rc : session_print_object(session, &disk->base, err);
+}
+
 static const struct verb verbs[] = {
     {.name = "list", .help = "all disks that storaged may see", .run = run_list},
     {.name = "get",
@@ -149,6 +173,13 @@ static const struct verb verbs[] = {
      .max_args = COMMAND_ARGS_MAX,
      .help = "make one pool of each; they must be blank",
      .run = run_prepare},
+    {.name = "wipe",
+     .args = "ID",
+     .min_args = 1,
+     .max_args = 1,
+     .flags = wipe_flags,
+     .help = "make it blank, by its exact id",
+     .run = run_wipe},
     {0},
 };
 

@@ -6,3 +6,5 @@ endforeach()
 if(TARGET test_holders)
   target_link_libraries(test_holders PRIVATE poold_volume)
 endif()
+storaged_integration_test(NAME test_wipe
+  SOURCES ${CMAKE_CURRENT_LIST_DIR}/test_wipe.c ${CMAKE_CURRENT_LIST_DIR}/disknode.c)

@@ -1,12 +1,13 @@
 /*
- * The handlers. Each answers at once from the registry, but for Probe and Prepare, which wait for
- * the disk.
+ * The handlers. Each answers at once from the registry, but for Probe, Prepare and Wipe, which
+ * wait for the disk.
  */
 #include "service.h"
 
 #include "base/cleanup.h"
 #include "prepare.h"
 #include "show.h"
+#include "wipe.h"
 
 #include <errno.h>
 #include <string.h>
@@ -124,7 +125,7 @@ static void handle_stats(Storage__V1__DiskService_Service *service,
     closure(&reply, closure_data);
 }
 
-/* ---- Probe, Prepare ---- */
+/* ---- Probe, Prepare, Wipe ---- */
 
 struct probe_call {
     struct disk_waiter waiter;
@@ -178,6 +179,14 @@ static void handle_prepare(Storage__V1__DiskService_Service *service,
 {
     (void)service;
     prepare_handle(self.registry, input, closure, closure_data);
+}
+
+static void handle_wipe(Storage__V1__DiskService_Service *service,
+                        const Storage__V1__WipeRequest *input, Storage__V1__Disk_Closure closure,
+                        void *closure_data)
+{
+    (void)service;
+    wipe_handle(self.registry, input, closure, closure_data);
 }
 
 int service_add(struct worker *worker, struct registry *registry, struct err *err)

@@ -13,6 +13,7 @@
 #include "base/log.h"
 #include "events.h"
 #include "node.h"
+#include "wipe.h"
 
 #include <stdio.h>
 #include <string.h>
@@ -109,7 +110,7 @@ void boot_review(struct boot *boot)
     struct node *node = boot->node;
     const struct disks *disks = &node->disks;
     const Storage__V1__Disk *disk = NULL;
-    if (node->stop.begun || boot->preparing || !disks->known)
+    if (node->stop.begun || boot->preparing || !disks->known || wipe_is_under_way(node, NULL))
         return;
     enum assembly_choice choice = ASSEMBLY_CHOICE_HAS_POOL;
     if (node->n_pools == 0)

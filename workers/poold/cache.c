@@ -14,6 +14,7 @@
 #include "executor.h"
 #include "node.h"
 #include "pool_books.h"
+#include "wipe.h"
 
 #include <stdio.h>
 #include <stdlib.h>
@@ -261,12 +262,9 @@ static struct pool *choose(const struct node *node)
 }
 
 /* A pool that was lost takes its cache with it; the mount stands until another replaces it. */
-static void let_go(struct cache *cache)
+static void let_go(struct cache *cache, const char *reason)
 {
     struct pool *pool = cache->pool;
-    char reason[POOL_REASON_MAX + 64];
-    (void)snprintf(reason, sizeof reason, "its pool is %s: %s", pool_state_name(pool->state),
-                   pool->reason);
     bool was_bound = cache->bound;
     cache->bound = false;
     cache->pool = NULL;
@@ -277,14 +275,30 @@ static void let_go(struct cache *cache)
     say(cache, reason);
 }
 
+static void let_go_of_lost(struct cache *cache)
+{
+    char reason[POOL_REASON_MAX + 64];
+    (void)snprintf(reason, sizeof reason, "its pool is %s: %s", pool_state_name(cache->pool->state),
+                   cache->pool->reason);
+    let_go(cache, reason);
+}
+
+void cache_leave(struct cache *cache, struct pool *pool)
+{
+    if (cache->failed == pool)
+        cache->failed = NULL;
+    if (cache->pool == pool)
+        let_go(cache, "its pool is being wiped");
+}
+
 void cache_review(struct cache *cache)
 {
     struct node *node = cache->node;
     if (node->stop.begun || !node->gate.open)
         return;
     if (cache->pool && !pool_is_mounted(cache->pool))
-        let_go(cache);
-    if (cache->bound || cache->job)
+        let_go_of_lost(cache);
+    if (cache->bound || cache->job || wipe_is_under_way(node, NULL))
         return;
     struct pool *pool = choose(node);
     if (!pool)

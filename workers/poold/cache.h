@@ -31,4 +31,8 @@ void cache_review(struct cache *cache);
 /* Somebody may have unmounted it: looks, and binds it again. */
 void cache_check(struct cache *cache);
 
+/* The pool is given up: it is the cache's no more. Nothing takes its place while a wipe is under
+ * way. */
+void cache_leave(struct cache *cache, struct pool *pool);
+
 #endif

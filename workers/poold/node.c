@@ -9,6 +9,7 @@
 #include "base/log.h"
 #include "base/uuid.h"
 #include "pool_end.h"
+#include "wipe.h"
 
 #include <string.h>
 
@@ -57,7 +58,7 @@ static void add_pool(struct node *node, const char *fsid)
 {
     struct err err = {0};
     struct pool *pool = NULL;
-    if (!uuid_valid(fsid) || node_find_pool(node, fsid))
+    if (!uuid_valid(fsid) || node_find_pool(node, fsid) || wipe_is_under_way(node, fsid))
         return;
     if (node->n_pools == POOLS_MAX)
         (void)err_set(&err, ERR_RESOURCE_EXHAUSTED, 0, fsid, "a node has at most %d pools",
@@ -75,6 +76,13 @@ static void add_pool(struct node *node, const char *fsid)
     node->n_pools++;
 }
 
+void node_take_pool(struct node *node, const struct pool *pool)
+{
+    size_t at = position(node, pool->fsid);
+    node->n_pools--;
+    memmove(&node->pools[at], &node->pools[at + 1], (node->n_pools - at) * sizeof(struct pool *));
+}
+
 static void on_forgotten(struct pool *pool, void *data)
 {
     (void)data;
@@ -88,8 +96,7 @@ static void forget_pools(struct node *node)
         if (!pool_is_forgotten(pool))
             continue;
         log_info("pool forgotten: no disk carries it", "pool", pool->fsid);
-        node->n_pools--;
-        memmove(&node->pools[i], &node->pools[i + 1], (node->n_pools - i) * sizeof(struct pool *));
+        node_take_pool(node, pool);
         pool_end(pool, false, on_forgotten, NULL);
     }
 }

@@ -16,6 +16,8 @@
 #include "stop.h"
 #include "worker/worker.h"
 
+struct pool_wipe;
+
 struct node {
     struct worker *worker;
     const struct settings *settings;
@@ -30,6 +32,7 @@ struct node {
     struct health health;
     struct services services;
     struct stop stop;
+    struct pool_wipe *wipes; /* under way, see wipe.h */
 };
 
 int node_open(struct node *node, struct worker *worker, struct err *err);
@@ -37,6 +40,9 @@ int node_open(struct node *node, struct worker *worker, struct err *err);
 void node_free(struct node *node);
 
 struct pool *node_find_pool(const struct node *node, const char *fsid);
+
+/* Takes it from the list: it is the caller's to end and to free. */
+void node_take_pool(struct node *node, const struct pool *pool);
 
 /* diskd's view has changed: pools come, go, and look at their disks again. */
 void node_disks_changed(struct node *node);

@@ -1,7 +1,8 @@
-/* PoolService: what the pools and the cache are now. */
+/* PoolService: what the pools and the cache are now, and their end. */
 #include "base/uuid.h"
 #include "describe.h"
 #include "node.h"
+#include "wipe.h"
 
 #include <stdlib.h>
 #include <string.h>
@@ -114,10 +115,20 @@ static void on_cache(service_t *service, const Storage__V1__CacheRequest *input,
     rpc_call_reply(data, &info.base);
 }
 
+/* ---- Wipe ---- */
+
+static void on_wipe(service_t *service, const Storage__V1__WipePoolRequest *input,
+                    Storage__V1__WipePoolReply_Closure closure, void *data)
+{
+    (void)closure;
+    gate_pass(&services_node_of_pools(service)->gate, wipe_pool, input, data);
+}
+
 void pool_service_init(service_t *service)
 {
     storage__v1__pool_service__init(service, NULL);
     service->list_pools = on_list_pools;
     service->capacity = on_capacity;
     service->cache = on_cache;
+    service->wipe = on_wipe;
 }

@@ -5,6 +5,7 @@
 #include "base/log.h"
 #include "node.h"
 #include "pool_end.h"
+#include "wipe.h"
 
 #include <stdio.h>
 #include <string.h>
@@ -26,13 +27,17 @@ static void finish(struct node *node)
     worker_stopped(node->worker, node->stop.left);
 }
 
-static void on_ended(struct pool *pool, void *data)
+void stop_pool_ended(struct node *node, const char *left)
 {
-    struct node *node = data;
-    if (*pool->ending.left)
-        add_left(&node->stop, pool->ending.left);
+    if (*left)
+        add_left(&node->stop, left);
     if (--node->stop.n_waiting == 0)
         finish(node);
+}
+
+static void on_ended(struct pool *pool, void *data)
+{
+    stop_pool_ended(data, pool->ending.left);
 }
 
 static void on_patience(uv_timer_t *timer)
@@ -49,6 +54,7 @@ static void on_patience(uv_timer_t *timer)
         add_left(&node->stop, left);
         pool_end_abandon(pool);
     }
+    wipe_abandon(node);
     finish(node);
 }
 
@@ -67,7 +73,7 @@ void stop_begin(struct node *node, enum worker_stop how)
     (void)uv_timer_init(node->loop, &stop->patience);
     stop->patience.data = node;
     (void)uv_timer_start(&stop->patience, on_patience, patience, 0);
-    stop->n_waiting = node->n_pools + 1;
+    stop->n_waiting = node->n_pools + wipe_count_ending(node) + 1;
     for (size_t i = 0; i < node->n_pools; i++)
         pool_end(node->pools[i], how == WORKER_SHUTDOWN, on_ended, node);
     if (--stop->n_waiting == 0)

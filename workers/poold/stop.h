@@ -24,4 +24,7 @@ struct stop {
 
 void stop_begin(struct node *node, enum worker_stop how);
 
+/* One of the pools that are waited for has ended; what it left busy, or "". */
+void stop_pool_ended(struct node *node, const char *left);
+
 #endif
