@@ -105,7 +105,8 @@ void boot_review(struct boot *boot)
         [ASSEMBLY_CHOICE_UNSETTLED] = "the disks are still being looked at",
         [ASSEMBLY_CHOICE_HAS_POOL] = "",
         [ASSEMBLY_CHOICE_NO_DISK] = "no disk",
-        [ASSEMBLY_CHOICE_NO_BLANK] = "no disk is blank, of a known type and large enough for a pool with a cache",
+        [ASSEMBLY_CHOICE_NO_BLANK] =
+            "no disk is blank, of a known type and large enough for a pool with a cache",
     };
     struct node *node = boot->node;
     const struct disks *disks = &node->disks;
