@@ -71,18 +71,18 @@ static void on_directory_closed(uv_handle_t *handle)
 }
 
 /* Without it the dialer comes back all the same, only later. */
-static void watch_directory(struct connection *connection)
+static bool watch_directory(struct connection *connection)
 {
     char path[sizeof connection->url];
     uv_fs_event_t *handle = malloc(sizeof *handle);
     if (!handle || uv_fs_event_init(connection->inbox->options.loop, handle) < 0) {
         free(handle);
-        return;
+        return false;
     }
     (void)snprintf(path, sizeof path, "%s", socketfile_path(connection->url));
-    (void)uv_fs_event_start(handle, on_directory_changed, dirname(path), 0);
     handle->data = connection;
     connection->directory = handle;
+    return uv_fs_event_start(handle, on_directory_changed, dirname(path), 0) == 0;
 }
 
 int connection_open(struct connection *connection, nng_socket socket, struct inbox *inbox,
@@ -97,19 +97,21 @@ int connection_open(struct connection *connection, nng_socket socket, struct inb
     (void)snprintf(connection->url, sizeof connection->url, "%s", url);
     atomic_init(&connection->pipe, 0);
     atomic_init(&connection->removed_pipe, 0);
+    bool watched = watch_directory(connection);
     int rv = nng_socket_set_ms(socket, NNG_OPT_RECONNMINT, CONNECTION_REDIAL_MIN_MS);
     if (rv == 0)
-        rv = nng_socket_set_ms(socket, NNG_OPT_RECONNMAXT, CONNECTION_REDIAL_MAX_MS);
+        rv = nng_socket_set_ms(socket, NNG_OPT_RECONNMAXT,
+                               watched ? CONNECTION_REDIAL_WATCHED_MS : CONNECTION_REDIAL_MAX_MS);
     if (rv == 0)
         rv = nng_pipe_notify(socket, NNG_PIPE_EV_ADD_POST, on_pipe_added, connection);
     if (rv == 0)
         rv = nng_pipe_notify(socket, NNG_PIPE_EV_REM_POST, on_pipe_removed, connection);
     if (rv == 0)
         rv = nng_dial(socket, url, &connection->dialer, NNG_FLAG_NONBLOCK);
-    if (rv != 0)
-        return nngerr_set(err, rv, url, "cannot dial");
-    watch_directory(connection);
-    return 0;
+    if (rv == 0)
+        return 0;
+    connection_close(connection);
+    return nngerr_set(err, rv, url, "cannot dial");
 }
 
 uint32_t connection_pipe(const struct connection *connection)
