@@ -41,7 +41,7 @@ void describe_capacity(const struct pool *pool, Storage__V1__PoolCapacity *out_c
     out_capacity->releasing = ledger_releasing(ledger);
     if (pool_is_serving(pool))
         out_capacity->largest =
-            ledger_largest(ledger_free(ledger), pool->node->settings->headroom_bytes);
+            ledger_largest(pool_free_bytes(pool), pool->node->settings->headroom_bytes);
 }
 
 void describe_pool(const struct pool *pool, struct described_pool *out_pool)

@@ -124,6 +124,11 @@ bool pool_is_slow(const struct pool *pool)
     return lane_busy_ms(pool->executor) > POOL_SLOW_MS;
 }
 
+uint64_t pool_free_bytes(const struct pool *pool)
+{
+    return pool->cramped ? 0 : ledger_free(&pool->ledger);
+}
+
 int pool_refuse(const struct pool *pool, struct err *err)
 {
     int rc = err_set(err, ERR_UNAVAILABLE, 0, pool->fsid, "its pool %s is %s%s%s", pool->fsid,

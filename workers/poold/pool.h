@@ -118,6 +118,8 @@ struct pool {
     bool cache_bound;     /* was found bound on the cache path when it was opened */
     struct reaper reaper;
     unsigned n_live;
+    bool cramped; /* the kernel had no room to note another space: none is placed here until a
+                     survey, or until something was reaped */
     unsigned n_scans;             /* how often it was opened */
     struct pool_opening *opening; /* waits for the reaper's thread, or is on its own */
     size_t n_calls;               /* that wait for it */
@@ -154,6 +156,8 @@ bool pool_is_mounted(const struct pool *pool);
 /* "failed", "fenced", … as it was last told, also while it is tried again; NULL: it is well. */
 const char *pool_trouble(const struct pool *pool);
 bool pool_is_slow(const struct pool *pool);
+/* What one more space could get, its headroom included. */
+uint64_t pool_free_bytes(const struct pool *pool);
 const char *pool_state_name(enum pool_state state);
 /* "pool <fsid>: <reason>" for whoever asks for something that it has. */
 int pool_refuse(const struct pool *pool, struct err *err);

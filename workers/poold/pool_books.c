@@ -315,6 +315,7 @@ static void apply_nested(struct pool *pool, const struct survey *survey)
 void pool_books_apply(struct pool *pool, const struct survey *survey)
 {
     struct repairs repairs = {.n = 0};
+    pool->cramped = false;
     ledger_set_capacity(&pool->ledger, survey->capacity.total_bytes, survey->capacity.usable_bytes);
     apply_groups(pool, survey, &repairs);
     find_groupless(pool, survey, &repairs);

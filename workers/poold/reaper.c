@@ -127,8 +127,10 @@ static void settle(struct reaper *reaper, struct reap_item *item)
     switch (item->result.reaped) {
     case VOLUME_REAP_GONE:
         /* What was never finished was never told of either. */
-        if (space->record.state == RECORD_STATE_DYING)
+        if (space->record.state == RECORD_STATE_DYING) {
             events_tell_space(space, "space.reaped", NULL);
+            pool->cramped = false;
+        }
         pool_books_drop(pool, space);
         break;
     case VOLUME_REAP_NOT_YET:

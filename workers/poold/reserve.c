@@ -18,6 +18,7 @@
 #include "placement.h"
 #include "pool_books.h"
 
+#include <errno.h>
 #include <inttypes.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -128,7 +129,7 @@ static uint64_t largest_possible(const struct node *node, Storage__V1__DiskType 
         const struct pool *pool = node->pools[i];
         if (pool->type != type || !pool_is_serving(pool))
             continue;
-        uint64_t here = ledger_largest(ledger_free(&pool->ledger), node->settings->headroom_bytes);
+        uint64_t here = ledger_largest(pool_free_bytes(pool), node->settings->headroom_bytes);
         largest = here > largest ? here : largest;
     }
     return largest;
@@ -188,7 +189,7 @@ static int place(const struct node *node, const struct record *wanted, struct po
             .type = pool->type,
             .serving = pool_is_serving(pool),
             .slow = pool_is_slow(pool),
-            .free_bytes = ledger_free(&pool->ledger),
+            .free_bytes = pool_free_bytes(pool),
             .releasing_bytes = ledger_releasing(&pool->ledger),
         };
     }
@@ -216,12 +217,15 @@ struct build_job {
     struct pool_job base;
     struct space *space;
     struct record record;
+    bool cramped; /* there was no room in the metadata */
 };
 
 static int build_work(struct pool_job *base, struct err *err)
 {
     struct build_job *job = container_of(base, struct build_job, base);
-    return volume_build_space(base->volume, &job->record, err);
+    int rc = volume_build_space(base->volume, &job->record, err);
+    job->cramped = rc < 0 && err->os_errno == ENOSPC;
+    return job->cramped ? volume_refuse_full(base->volume, err) : rc;
 }
 
 /* Nobody was promised it, and perhaps something is left of it. */
@@ -232,6 +236,18 @@ static void abandon(struct space *space)
     ledger_die(&pool->ledger, &space->booking);
     pool_books_add(pool, space);
     reaper_add(&pool->reaper, space);
+}
+
+/* Whoever asks again gets it elsewhere, if there is such a pool. */
+static void pass_over(struct pool *pool, const struct record *wanted, struct err *err)
+{
+    autoerr struct err unheard = {0};
+    struct pool *other;
+    pool->cramped = true;
+    if (place(pool->node, wanted, &other, &unheard) < 0)
+        return;
+    err->code = ERR_UNAVAILABLE;
+    err_retryable(err, RETRY_BUSY_MS);
 }
 
 static void build_done(struct pool_job *base)
@@ -248,6 +264,8 @@ static void build_done(struct pool_job *base)
         events_tell_space(space, "space.reserved", NULL);
         answer_with_space(space, true);
     } else {
+        if (job->cramped)
+            pass_over(pool, &space->record, &base->err);
         log_err(LOG_WARNING, "a space could not be built", &base->err);
         answer_with_error(space, &base->err);
         abandon(space);

@@ -290,6 +290,8 @@ struct volume_capacity {
 };
 int volume_capacity(const struct volume *volume, struct volume_capacity *out_capacity,
                     struct err *err);
+/* Says in figures why there was no room for another object: -ERR_RESOURCE_EXHAUSTED, ENOSPC. */
+int volume_refuse_full(const struct volume *volume, struct err *err);
 
 /* ---- the cache ------------------------------------------------------------------------------ */
 

@@ -194,3 +194,30 @@ int volume_capacity(const struct volume *volume, struct volume_capacity *out_cap
     *out_capacity = capacity;
     return 0;
 }
+
+struct metadata {
+    uint64_t used_bytes, total_bytes;
+};
+
+static void take_metadata(const struct btrfs_ioctl_space_info *space, void *data)
+{
+    struct metadata *metadata = data;
+    if (space->flags & BTRFS_SPACE_INFO_GLOBAL_RSV)
+        metadata->used_bytes += space->total_bytes;
+    else if (space->flags & BTRFS_BLOCK_GROUP_METADATA) {
+        metadata->used_bytes += space->used_bytes;
+        metadata->total_bytes += space->total_bytes;
+    }
+}
+
+int volume_refuse_full(const struct volume *volume, struct err *err)
+{
+    struct metadata metadata = {0};
+    (void)btrfs_read_spaces(volume->root, take_metadata, &metadata);
+    int rc = err_set(err, ERR_RESOURCE_EXHAUSTED, ENOSPC, volume->info.fsid,
+                     "pool %s has no room to note another space: of %" PRIu64
+                     " bytes for metadata %" PRIu64 " are used or held back",
+                     volume->info.fsid, metadata.total_bytes, metadata.used_bytes);
+    err_hint(err, "release spaces that hold many files, or remove what is not of storaged");
+    return rc;
+}
