@@ -1,0 +1,165 @@
+/* See the header. Everything is asked of the node itself, but for what must be on its disks. */
+#include "poolnode.h"
+
+#include <dirent.h>
+#include <errno.h>
+#include <fcntl.h>
+#include <signal.h>
+#include <stdio.h>
+
+enum { RESERVE_TRIES = 8 };
+
+struct node *poolnode_start_list(struct disk *const *disks)
+{
+    struct node *node = node_create_list(disks);
+    node_set(node, "spaces.headroom", "0");
+    node_start(node);
+    node_wait_cache(node, true);
+    return node;
+}
+
+struct two_pools poolnode_start_two(uint64_t disk_bytes)
+{
+    struct disk *a = disk_create(disk_bytes, DISK_SSD), *b = disk_create(disk_bytes, DISK_SSD);
+    struct two_pools two = {.node = poolnode_start(a, b)};
+    autoerr struct err err = {0};
+    autoreply Storage__V1__ListPoolsReply *one = NULL;
+    assert_ok(call_pools(two.node->storage, &one, &err), &err);
+    bool on_a = strcmp(one->pools[0]->members[0]->path, a->path) == 0;
+    two.disk[0] = on_a ? a : b;
+    two.disk[1] = on_a ? b : a;
+    autoreply Storage__V1__PrepareReply *prepared = NULL;
+    assert_ok(call_prepare(two.node->storage, two.disk[1]->path, &prepared, &err), &err);
+    (void)snprintf(two.fsid[0], sizeof two.fsid[0], "%s", one->pools[0]->id);
+    (void)snprintf(two.fsid[1], sizeof two.fsid[1], "%s", prepared->pools[0]->fsid);
+    node_wait_pools(two.node, 2);
+    return two;
+}
+
+Storage__V1__Space *poolnode_reserve_on(struct node *node, const char *fsid, uint64_t size_bytes)
+{
+    static unsigned made;
+    Storage__V1__Space *others[RESERVE_TRIES], *wanted = NULL;
+    size_t n = 0;
+    while (!wanted && n < RESERVE_TRIES) {
+        autofree char *name = path_format("on-%.8s-%u", fsid, made++);
+        Storage__V1__Space *space = must_reserve(node, name, SSD, size_bytes);
+        if (strcmp(space->pool, fsid) == 0)
+            wanted = space;
+        else
+            others[n++] = space;
+    }
+    while (n > 0) {
+        must_release(node, others[--n]->id);
+        storage_free(others[n]);
+    }
+    if (!wanted)
+        fail_msg("no space was placed on %s", fsid);
+    return wanted;
+}
+
+Storage__V1__PoolCapacity poolnode_capacity(struct node *node)
+{
+    autoerr struct err err = {0};
+    autoreply Storage__V1__CapacityReply *reply = NULL;
+    assert_ok(call_capacity(node->storage, SSD, &reply, &err), &err);
+    return *reply->capacity;
+}
+
+char *poolnode_path(const struct node *node, const char *fsid, const char *entry)
+{
+    return path_format("%s/%s/%s", node->mount_root, fsid, entry);
+}
+
+struct wanted_state {
+    const char *fsid;
+    Storage__V1__PoolState state;
+    const char *text;
+};
+
+static bool pool_is(struct node *node, void *data)
+{
+    const struct wanted_state *wanted = data;
+    autoreply Storage__V1__ListPoolsReply *list = NULL;
+    if (call_pools(node->storage, &list, NULL) != 0)
+        return false;
+    for (size_t i = 0; i < list->n_pools; i++)
+        if (strcmp(list->pools[i]->id, wanted->fsid) == 0)
+            return list->pools[i]->state == wanted->state &&
+                   (!wanted->text || strstr(list->pools[i]->reason, wanted->text));
+    return false;
+}
+
+void poolnode_wait(struct node *node, const char *fsid, Storage__V1__PoolState state,
+                   const char *text)
+{
+    struct wanted_state wanted = {.fsid = fsid, .state = state, .text = text};
+    autofree char *what = path_format("the pool %s is in state %d: %s", fsid, (int)state,
+                                      text ? text : "for any reason");
+    node_wait(node, pool_is, &wanted, what);
+}
+
+static bool nothing_releasing(struct node *node, void *data)
+{
+    (void)data;
+    return poolnode_capacity(node).releasing == 0;
+}
+
+void poolnode_wait_reaped(struct node *node)
+{
+    node_wait(node, nothing_releasing, NULL, "nothing is being released any more");
+}
+
+void poolnode_kill_poold(struct node *node)
+{
+    struct worker_info poold = node_worker(node, "poold");
+    assert_int_equal(kill(poold.pid, SIGKILL), 0);
+    node_wait_worker(node, "poold", poold.epoch);
+}
+
+static size_t count_groups(const char *fsid)
+{
+    autofree char *path = path_format("/sys/fs/btrfs/%s/qgroups", fsid);
+    autodir DIR *groups = opendir(path);
+    assert_non_null(groups);
+    size_t n = 0;
+    for (struct dirent *entry; (entry = readdir(groups));)
+        n += strncmp(entry->d_name, "1_", 2) == 0;
+    return n;
+}
+
+void poolnode_must_hold(const struct node *node, const char *fsid, size_t n_spaces)
+{
+    autofree char *mount = poolnode_path(node, fsid, "");
+    autofree char *weak = poolnode_path(node, fsid, "weak");
+    struct command list = {.argv = {"btrfs", "subvolume", "list", mount}};
+    struct command ls = {.argv = {"ls", "-A", weak}};
+    struct command_result result = command_run(&list);
+    assert_int_equal(result.status, 0);
+    size_t n_subvolumes = 0;
+    for (const char *at = result.out; (at = strchr(at, '\n')); at++)
+        n_subvolumes++;
+    assert_int_equal(n_subvolumes, n_spaces + 1);
+    assert_int_equal(count_groups(fsid), n_spaces + 1);
+    result = command_run(&ls);
+    assert_string_equal(result.out, "");
+}
+
+uint64_t file_fill(const char *folder, const char *name, uint64_t at_most, int *out_errno)
+{
+    autofree char *path = path_format("%s/%s", folder, name);
+    autofree char *chunk = calloc(1, MiB);
+    autoclose int fd = open(path, O_CREAT | O_WRONLY | O_APPEND | O_CLOEXEC, 0600);
+    assert_non_null(chunk);
+    uint64_t done = 0;
+    *out_errno = fd < 0 ? errno : 0;
+    while (fd >= 0 && done < at_most) {
+        ssize_t n = write(fd, chunk, at_most - done < MiB ? at_most - done : MiB);
+        if (n < 0) {
+            *out_errno = errno;
+            break;
+        }
+        done += (uint64_t)n;
+    }
+    return done;
+}
