@@ -1,5 +1,4 @@
-/* Full pools: what is full can be released, nothing is sold twice, and the books are right after
- * every restart. */
+/* Full pools: what is full can be released, and what is left is not sold twice. */
 #include "poolnode.h"
 
 #include <dirent.h>
@@ -7,7 +6,6 @@
 #include <fcntl.h>
 #include <pthread.h>
 #include <stdio.h>
-#include <stdlib.h>
 #include <sys/stat.h>
 #include <sys/xattr.h>
 

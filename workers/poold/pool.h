@@ -118,9 +118,9 @@ struct pool {
     bool cache_bound;     /* was found bound on the cache path when it was opened */
     struct reaper reaper;
     unsigned n_live;
-    bool cramped; /* the kernel had no room to note another space: none is placed here until a
-                     survey, or until something was reaped */
-    unsigned n_scans;             /* how often it was opened */
+    bool cramped;     /* the kernel had no room to note another space: none is placed here until a
+                         survey, or until something was reaped */
+    unsigned n_scans; /* how often it was opened */
     struct pool_opening *opening; /* waits for the reaper's thread, or is on its own */
     size_t n_calls;               /* that wait for it */
 
