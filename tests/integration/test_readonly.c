@@ -117,7 +117,7 @@ static void a_commit_that_fails_promises_nothing(void)
     watch_mark(node->watch);
 
     fill_up(filler);
-    struct command_result refused = node_ctl(node, "--timeout", "2s", "space", "reserve", "--type",
+    struct command_result refused = node_ctl(node, "--timeout", "5s", "space", "reserve", "--type",
                                              "ssd", "--size", "64M", "--name", "lost");
     assert_int_equal(refused.status, 7);
     assert_non_null(strstr(refused.err, "read-only"));
