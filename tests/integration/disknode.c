@@ -15,7 +15,8 @@ static bool is_settled(struct node *node, void *data)
 {
     (void)data;
     autoreply Storage__V1__DiskListReply *disks = NULL;
-    return call_disks(node->storage, &disks, NULL) == 0 && disks->settled;
+    return call_disks(node->storage, &disks, NULL) == 0 && disks->settled &&
+           watch_has(node->watch, "diskd", disks->epoch, disks->seq);
 }
 
 void disknode_start(struct node *node)
@@ -25,9 +26,7 @@ void disknode_start(struct node *node)
         node->storage = node_client(node);
     if (!node->watch)
         node->watch = watch_start(node);
-    node_wait(node, is_settled, NULL, "the disks have settled");
-    /* The watch has the stream from here on. */
-    (void)watch_wait(node->watch, "resync", NULL);
+    node_wait(node, is_settled, NULL, "the disks have settled, and the watch follows");
 }
 
 Storage__V1__DiskListReply *disknode_list(struct node *node)

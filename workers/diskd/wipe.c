@@ -192,21 +192,21 @@ static void fail(struct wipe *wipe)
     wipe->request = NULL;
 }
 
-static void answer(struct wipe *wipe)
-{
-    struct disk_picture picture;
-    show_disk(wipe->disk, &picture);
-    if (wipe->request)
-        wipe->closure(&picture.message, wipe->call);
-    wipe->request = NULL;
-}
-
+/* Answers when the disk is let go, so that who is answered may have another go at it. */
 static void end(struct wipe *wipe)
 {
-    if (wipe->disk)
-        registry_disengage(wipe->disk);
+    struct disk *disk = wipe->disk;
+    if (disk)
+        registry_disengage(disk);
     if (wipe->claim >= 0)
         (void)close(wipe->claim);
+    if (wipe->err.code != ERR_OK) {
+        fail(wipe);
+    } else if (wipe->request) {
+        struct disk_picture picture;
+        show_disk(disk, &picture);
+        wipe->closure(&picture.message, wipe->call);
+    }
     err_clear(&wipe->err);
     free(wipe);
 }
@@ -231,19 +231,12 @@ static bool judge_claim(struct wipe *wipe)
         (void)err_set(&wipe->err, ERR_FAILED_PRECONDITION, EBUSY, wipe->id,
                       "%s is in use: %s; nothing was written", wipe->device.path,
                       *wipe->disk->use.by ? wipe->disk->use.by : "somebody holds it exclusively");
-        fail(wipe);
         return false;
     }
     registry_take_report(wipe->disk, &wipe->report);
     bool blank = wipe->disk->verdict.state == STORAGE__V1__DISK_STATE__DISK_STATE_BLANK;
-    if (check(wipe) < 0)
-        fail(wipe);
-    else if (blank)
-        answer(wipe);
-    else if (submit(wipe, work_erase))
+    if (check(wipe) == 0 && !blank && submit(wipe, work_erase))
         return true;
-    else
-        fail(wipe);
     return wipe->claim >= 0 && submit(wipe, work_release);
 }
 
@@ -251,29 +244,23 @@ static void finish_erase(struct wipe *wipe)
 {
     if (wipe->report.outcome != PROBE_CLAIMED)
         registry_take_report(wipe->disk, &wipe->report);
-    if (wipe->err.code != ERR_OK) {
+    if (wipe->err.code == ERR_OK)
+        log_info("wiped", "disk", wipe->device.path, "id", wipe->id);
+    else
         log_err(LOG_ERROR, "a disk could not be wiped", &wipe->err);
-        fail(wipe);
-        return;
-    }
-    log_info("wiped", "disk", wipe->device.path, "id", wipe->id);
-    answer(wipe);
 }
 
 static void on_done(struct lane_job *job)
 {
     struct wipe *wipe = wipe_of(job);
     wipe->out = false;
-    if (!wipe->disk) {
+    if (!wipe->disk)
         (void)err_set(&wipe->err, ERR_FAILED_PRECONDITION, 0, wipe->id, "%s was unplugged",
                       wipe->device.path);
-        fail(wipe);
-    } else if (job->work == work_claim) {
-        if (judge_claim(wipe))
-            return;
-    } else if (job->work == work_erase) {
+    else if (job->work == work_erase)
         finish_erase(wipe);
-    }
+    else if (job->work == work_claim && judge_claim(wipe))
+        return;
     end(wipe);
 }
 

@@ -150,11 +150,24 @@ void node_connect(struct node *node)
         node->watch = watch_start(node);
 }
 
+/* All that has happened so far has reached the watch, which misses nothing from here on. */
+static bool node_followed(struct node *node, void *data)
+{
+    (void)data;
+    autoreply Storage__V1__DiskListReply *disks = NULL;
+    autoreply Storage__V1__ListPoolsReply *pools = NULL;
+    return call_disks(node->storage, &disks, NULL) == 0 &&
+           call_pools(node->storage, &pools, NULL) == 0 &&
+           watch_has(node->watch, "diskd", disks->epoch, disks->seq) &&
+           watch_has(node->watch, "poold", pools->epoch, pools->seq);
+}
+
 void node_start(struct node *node)
 {
     node_spawn(node);
     node_connect(node);
     node_wait(node, node_settled, NULL, "the workers answer and the disks have settled");
+    node_wait(node, node_followed, NULL, "the watch follows all workers");
 }
 
 /* The processes whose parent is `pid`, as pidfds; how many. */

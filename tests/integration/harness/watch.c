@@ -191,6 +191,16 @@ const Storage__V1__Event *watch_at(const struct watch *watch, size_t index)
     return watch->events[index];
 }
 
+bool watch_has(const struct watch *watch, const char *worker, uint64_t epoch, uint64_t seq)
+{
+    for (size_t i = 0; i < watch->n; i++) {
+        const Storage__V1__Event *event = watch->events[i];
+        if (strcmp(event->worker, worker) == 0 && event->epoch == epoch && event->seq >= seq)
+            return true;
+    }
+    return false;
+}
+
 void watch_mark(struct watch *watch)
 {
     (void)watch_fill(watch, 0);
