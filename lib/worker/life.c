@@ -2,6 +2,7 @@
 #include "worker/life.h"
 
 #include "base/cleanup.h"
+#include "base/keep.h"
 
 #include <errno.h>
 #include <fcntl.h>
@@ -29,7 +30,7 @@ int life_check_channel(int fd, struct err *err)
 
 static void die_with_empty_hands(int signal_number)
 {
-    (void)close_range(3, ~0u, 0);
+    keep_close_others(STDERR_FILENO + 1);
     (void)signal(signal_number, SIG_DFL);
     (void)raise(signal_number);
 }

@@ -31,6 +31,7 @@ static void fail_unwritable(struct pool_job *job, const struct err *why)
 
 static void run_job(struct pool_job *job)
 {
+    int entered = volume_enter(job->volume);
     job->rc = job->claim_rc < 0 ? job->claim_rc : job->work(job, &job->err);
     if (job->claim_rc < 0)
         err_move(&job->err, &job->claim_err);
@@ -39,6 +40,7 @@ static void run_job(struct pool_job *job)
         err_move(&why, &job->err);
         fail_unwritable(job, &why);
     }
+    volume_leave(entered);
 }
 
 /* One walk of /proc for all claims of the batch; at most `HOLDERS_TARGETS_MAX` a time. */
@@ -78,7 +80,10 @@ static void commit(struct lane_job *first, const struct lane_job *end)
     if (!volume)
         return;
     autoerr struct err err = {0};
-    if (volume_commit(volume, &err) == 0)
+    int entered = volume_enter(volume);
+    int rc = volume_commit(volume, &err);
+    volume_leave(entered);
+    if (rc == 0)
         return;
     for (struct lane_job *lane = first; lane != end; lane = lane->next) {
         struct pool_job *job = as_job(lane);

@@ -112,7 +112,9 @@ static int open_work(struct pool_job *base, struct err *err)
     int rc = volume_open(&opening->spec, &opening->volume, &opening->problem, err);
     if (rc < 0)
         return rc;
+    int entered = volume_enter(opening->volume);
     rc = read_all(opening, err);
+    volume_leave(entered);
     if (rc < 0) {
         /* Its mount stays: whoever uses the spaces is not worse off than before. */
         opening->problem = VOLUME_PROBLEM_CORRUPT;

@@ -3,6 +3,7 @@
  */
 #include "volume_private.h"
 
+#include "base/keep.h"
 #include "mounts.h"
 
 #include <errno.h>
@@ -95,4 +96,14 @@ int volume_close(struct volume *volume, bool unmounting, struct err *err)
     int rc = unmounting ? volume_unmount(volume->info.path, err) : 0;
     free(volume);
     return rc;
+}
+
+int volume_enter(const struct volume *volume)
+{
+    return volume ? keep_begin(volume->lock) : KEEP_NONE;
+}
+
+void volume_leave(int entered)
+{
+    keep_end(entered);
 }

@@ -136,6 +136,14 @@ int volume_close(struct volume *volume, bool unmounting, struct err *err);
 /* Makes durable all that was applied before the call, by either thread; see btrfs_commit(). */
 int volume_commit(const struct volume *volume, struct err *err);
 
+/*
+ * Between the two a thread works on the volume: should it hang there when the process is aborted,
+ * the pool's lock stays until it is gone, and a successor is fenced. NULL is no volume. What
+ * volume_open() does itself is guarded.
+ */
+int volume_enter(const struct volume *volume);
+void volume_leave(int entered);
+
 /* Whether the kernel takes no writes any more: it stops them by itself after an error. Blocks as
  * statfs(2) does. */
 bool volume_is_read_only(const struct volume *volume);

@@ -362,11 +362,15 @@ static void fill_info(struct attempt *attempt)
 
 static int make_ours(struct attempt *attempt)
 {
-    static int (*const steps[])(struct attempt *) = {take_lock, finish, write_canary, check_quota,
+    static int (*const steps[])(struct attempt *) = {finish, write_canary, check_quota,
                                                      open_folders};
-    int rc = 0;
+    int rc = take_lock(attempt);
+    if (rc < 0)
+        return rc;
+    int entered = volume_enter(attempt->volume);
     for (size_t i = 0; rc == 0 && i < array_length(steps); i++)
         rc = steps[i](attempt);
+    volume_leave(entered);
     return rc;
 }
 
