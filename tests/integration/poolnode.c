@@ -13,6 +13,8 @@ struct node *poolnode_start_list(struct disk *const *disks)
 {
     struct node *node = node_create_list(disks);
     node_set(node, "spaces.headroom", "0");
+    node_set(node, "supervisor.beat_ms", "400"); /* a worker that hangs is given up sooner */
+    node_set(node, "supervisor.abort_grace_ms", "500");
     node_start(node);
     node_wait_cache(node, true);
     return node;
