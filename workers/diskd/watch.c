@@ -267,11 +267,15 @@ static int open_sources(struct watch *watch, uv_loop_t *loop, const char *proc, 
         rc = open_table(watch, loop, SOURCE_SWAPS, proc, "swaps", err);
     if (rc < 0)
         return rc;
-    int fd = inotify_init1(IN_CLOEXEC | IN_NONBLOCK);
-    if (fd < 0)
-        return err_errno(err, errno, "inotify", "cannot watch attributes");
     log_info("listening for disks", "udevd", udevd ? "yes" : "no");
-    return start_source(watch, loop, SOURCE_INOTIFY, fd, err);
+    /* Few are given to all processes of a user together: any of them may have taken the last. */
+    int fd = inotify_init1(IN_CLOEXEC | IN_NONBLOCK);
+    if (fd >= 0)
+        return start_source(watch, loop, SOURCE_INOTIFY, fd, err);
+    log_warning("the attributes of disks are not watched: a zram's size and a new rotational flag "
+                "are seen with the next uevent only",
+                "reason", strerror(errno));
+    return 0;
 }
 
 int watch_open(uv_loop_t *loop, const char *sys, const char *proc,
