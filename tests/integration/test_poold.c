@@ -7,6 +7,7 @@
 #include <signal.h>
 #include <stdio.h>
 #include <sys/ioctl.h>
+#include <sys/mount.h>
 #include <sys/prctl.h>
 #include <sys/stat.h>
 
@@ -306,6 +307,22 @@ static void the_cache_follows_its_pool(void)
     end_two_pools(&two);
 }
 
+/* The look at each half-minute would come too late for whoever waits for /var/cache. */
+static void a_cache_that_somebody_unmounts_is_back_at_once(void)
+{
+    enum { AT_ONCE_MS = 10000 };
+    struct node *node = node_create(disk_create(DISK_SIZE, DISK_SSD));
+    node_start(node);
+    node_wait_cache(node, true);
+    watch_mark(node->watch);
+    uint64_t begun_ms = clock_monotonic_ms();
+    assert_int_equal(umount(node->cache_path), 0);
+    watch_wait(node->watch, "cache.unmounted", NULL);
+    watch_wait(node->watch, "cache.mounted", NULL);
+    assert_true(clock_monotonic_ms() - begun_ms < AT_ONCE_MS);
+    assert_int_not_equal(mount_id(node->cache_path), 0);
+}
+
 /* --- pools that hang ------------------------------------------------------------------------- */
 
 struct release_call {
@@ -367,6 +384,7 @@ int main(int argc, char **argv)
         harness_case(no_pool_is_made_by_itself_when_told_so),
         harness_case(a_pool_whose_disk_returns_serves_again),
         harness_case(the_cache_follows_its_pool),
+        harness_case(a_cache_that_somebody_unmounts_is_back_at_once),
         harness_case(a_pool_that_hangs_stalls_itself_alone),
     };
     return harness_main(argc, argv, "poold", cases, array_length(cases));

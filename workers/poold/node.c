@@ -13,6 +13,12 @@
 
 #include <string.h>
 
+static void on_mounts_changed(void *data)
+{
+    struct node *node = data;
+    cache_check(&node->cache);
+}
+
 int node_open(struct node *node, struct worker *worker, struct err *err)
 {
     node->worker = worker;
@@ -24,7 +30,9 @@ int node_open(struct node *node, struct worker *worker, struct err *err)
     cache_init(&node->cache, node);
     health_init(&node->health, node);
     health_review(&node->health);
-    int rc = services_add(&node->services, node, err);
+    int rc = mountwatch_open(&node->mounts, node->loop, on_mounts_changed, node, err);
+    if (rc == 0)
+        rc = services_add(&node->services, node, err);
     return rc == 0 ? disks_open(&node->disks, node, err) : rc;
 }
 

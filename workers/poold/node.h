@@ -11,6 +11,7 @@
 #include "gate.h"
 #include "health.h"
 #include "index.h"
+#include "mountwatch.h"
 #include "pool.h"
 #include "services.h"
 #include "stop.h"
@@ -29,6 +30,7 @@ struct node {
     struct gate gate;
     struct boot boot;
     struct cache cache;
+    struct mountwatch mounts; /* tells the cache */
     struct health health;
     struct services services;
     struct stop stop;

@@ -66,6 +66,7 @@ void stop_begin(struct node *node, enum worker_stop how)
     stop->begun = true;
     gate_close(&node->gate);
     disks_close(&node->disks);
+    mountwatch_close(&node->mounts);
     retry_close(&node->boot.retry);
     retry_close(&node->cache.retry);
     uv_close((uv_handle_t *)&node->health.beat, NULL);
