@@ -34,7 +34,6 @@ struct wipe {
     const Storage__V1__WipeRequest *request; /* the call's; NULL: answered */
     Storage__V1__Disk_Closure closure;
     struct rpc_call *call;
-    bool out;  /* the job is on the lane */
     int claim; /* held exclusively; -1: not held */
     struct probe_report report;
     struct err err;
@@ -219,8 +218,7 @@ static bool submit(struct wipe *wipe, lane_work work)
     if (rc == 0 && (rc = lane_submit(lane, &wipe->job)) < 0)
         (void)err_set(&wipe->err, ERR_RESOURCE_EXHAUSTED, 0, wipe->id, "%s has too much to do",
                       wipe->device.path);
-    wipe->out = rc == 0;
-    return wipe->out;
+    return rc == 0;
 }
 
 /* The claim is back: refuse, be done, or erase. The result tells whether a job is out. */
@@ -253,7 +251,6 @@ static void finish_erase(struct wipe *wipe)
 static void on_done(struct lane_job *job)
 {
     struct wipe *wipe = wipe_of(job);
-    wipe->out = false;
     if (!wipe->disk)
         (void)err_set(&wipe->err, ERR_FAILED_PRECONDITION, 0, wipe->id, "%s was unplugged",
                       wipe->device.path);
