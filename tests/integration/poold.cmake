@@ -3,7 +3,7 @@ storaged_integration_test(NAME test_poold SOURCES ${CMAKE_CURRENT_LIST_DIR}/test
 storaged_integration_test(NAME test_readonly SOURCES ${CMAKE_CURRENT_LIST_DIR}/test_readonly.c)
 storaged_integration_test(NAME test_crowd SOURCES ${CMAKE_CURRENT_LIST_DIR}/test_crowd.c LINK rpc PkgConfig::UV)
 # Worst days of a pool.
-foreach(behaviour full model dying clones)
+foreach(behaviour full model dying clones tenants)
   storaged_integration_test(NAME test_${behaviour}
     SOURCES ${CMAKE_CURRENT_LIST_DIR}/test_${behaviour}.c ${CMAKE_CURRENT_LIST_DIR}/poolnode.c)
 endforeach()
