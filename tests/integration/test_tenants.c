@@ -75,6 +75,30 @@ static bool fill_and_seal(int dir)
     return errno == EDQUOT && ioctl(dir, BTRFS_IOC_SUBVOL_SETFLAGS, &flags) == 0;
 }
 
+/* Names every group that the neighbour's could be, and writes what shall be charged to it. */
+static bool charge_the_neighbour(int dir)
+{
+    static const char page[65536];
+    bool made = false;
+    for (uint64_t n = 1; n <= 4; n++) {
+        /* struct btrfs_qgroup_inherit: flags, counts, limits, then the groups. */
+        uint64_t inherit[] = {0, 1, [9] = UINT64_C(1) << 48 | n};
+        struct btrfs_ioctl_vol_args_v2 args = {.flags = BTRFS_SUBVOL_QGROUP_INHERIT,
+                                               .size = sizeof inherit,
+                                               .qgroup_inherit = (void *)inherit};
+        (void)snprintf(args.name, sizeof args.name, "evil%d", (int)n);
+        if (ioctl(dir, BTRFS_IOC_SUBVOL_CREATE_V2, &args) < 0)
+            continue;
+        made = true;
+        autofree char *name = path_format("evil%d/file", (int)n);
+        autoclose int fd = openat(dir, name, O_CREAT | O_WRONLY | O_CLOEXEC, 0600);
+        for (int i = 0; i < 128; i++)
+            (void)!write(fd, page, sizeof page);
+        (void)fsync(fd);
+    }
+    return made;
+}
+
 static bool as_tenant(const char *path, bool (*act)(int dir))
 {
     (void)fflush(NULL);
@@ -123,12 +147,18 @@ static void full_and_read_only(void)
     all_of_it_goes(fill_and_seal, 60 * MiB);
 }
 
+static void at_the_neighbours_cost(void)
+{
+    all_of_it_goes(charge_the_neighbour, 60 * MiB);
+}
+
 int main(int argc, char **argv)
 {
     const struct harness_case cases[] = {
         harness_case(a_hundred_deep),
         harness_case(a_thousand_wide),
         harness_case(full_and_read_only),
+        harness_case(at_the_neighbours_cost),
     };
     return harness_main(argc, argv, "tenants", cases, array_length(cases));
 }
