@@ -11,6 +11,7 @@ static const struct {
     {&storage__v1__disk_service__descriptor, "diskd"},
     {&storage__v1__pool_service__descriptor, "poold"},
     {&storage__v1__space_service__descriptor, "poold"},
+    {&storage__v1__booking_service__descriptor, "poold"},
     {&storage__v1__event_log__descriptor, NULL},
 };
 

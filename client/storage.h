@@ -10,6 +10,7 @@
 #define CLIENT_STORAGE_H
 
 #include "base/error.h"
+#include "storage/v1/booking.pb-c.h"
 #include "storage/v1/disk.pb-c.h"
 #include "storage/v1/event.pb-c.h"
 #include "storage/v1/pool.pb-c.h"

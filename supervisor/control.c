@@ -119,21 +119,37 @@ static void on_client(uv_poll_t *poll, int status, int events)
     serve(client, packet, (size_t)length <= sizeof packet ? (size_t)length : 0);
 }
 
-/* A free place; else the longest silent client is dropped, and its place is free when that is done.
+/* Whether it has said something that was not read yet. */
+static bool has_spoken(const struct client *client)
+{
+    char byte;
+    return recv(client->fd, &byte, sizeof byte, MSG_PEEK | MSG_DONTWAIT) > 0;
+}
+
+/*
+ * A free place; else the longest silent client is dropped, and nobody is listened for until that is
+ * done. Who has spoken is not silent: he is read in this turn of the loop, and the one who knocks
+ * is looked at again in the next.
  */
 static struct client *find_place(struct control *control)
 {
     struct client *silent = NULL;
+    bool spoken = false;
     for (size_t i = 0; i < CONTROL_CLIENTS_MAX; i++) {
         struct client *client = &control->clients[i];
         if (client->fd < 0)
             return client;
-        if (!client->closing && !client->awaits_shutdown &&
-            (!silent || client->heard_ms < silent->heard_ms))
+        if (client->closing || client->awaits_shutdown)
+            continue;
+        if (has_spoken(client))
+            spoken = true;
+        else if (!silent || client->heard_ms < silent->heard_ms)
             silent = client;
     }
     if (silent)
         drop(silent);
+    if (silent || !spoken)
+        (void)uv_poll_stop(&control->poll);
     return NULL;
 }
 
@@ -152,17 +168,15 @@ static void admit(struct client *client, struct control *control, int fd)
     (void)uv_poll_start(&client->poll, UV_READABLE, on_client);
 }
 
-/* One a turn of the loop. Without a place, nobody is listened for until a client has closed. */
+/* One a turn of the loop. */
 static void on_connect(uv_poll_t *poll, int status, int events)
 {
     struct control *control = poll->data;
     (void)status;
     (void)events;
     struct client *place = find_place(control);
-    if (!place) {
-        (void)uv_poll_stop(&control->poll);
+    if (!place)
         return;
-    }
     /* cppcheck-suppress nullPointer ; accept(2) allows it */
     int fd = accept4(control->fd, NULL, NULL, SOCK_CLOEXEC | SOCK_NONBLOCK);
     if (fd >= 0)

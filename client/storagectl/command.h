@@ -35,8 +35,9 @@ struct command {
     const struct verb *verbs; /* ends at a NULL `run` */
 };
 
-extern const struct command command_capacity, command_cache, command_disk, command_events,
-    command_pool, command_ready, command_shutdown, command_space, command_status, command_worker;
+extern const struct command command_booking, command_capacity, command_cache, command_disk,
+    command_events, command_pool, command_ready, command_shutdown, command_space, command_status,
+    command_worker;
 /* NULL-terminated. */
 extern const struct command *const commands[];
 

@@ -125,6 +125,12 @@ static void write_element(struct json *json, const char *key, const struct value
     case PROTOBUF_C_TYPE_INT64:
         json_i64(json, key, *(const int64_t *)at);
         break;
+    case PROTOBUF_C_TYPE_BYTES:
+        begin_value(json, key);
+        (void)fputc('"', json->out);
+        value_print(value, index, json->out);
+        (void)fputc('"', json->out);
+        break;
     case PROTOBUF_C_TYPE_MESSAGE:
         json_message(json, key, value_message_at(value, index));
         break;

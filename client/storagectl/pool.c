@@ -11,6 +11,7 @@ const struct column pool_columns[] = {
     {"USED", "capacity.used"},
     {"LARGEST", "capacity.largest"},
     {"SPACES", "spaces"},
+    {"BOOKINGS", "bookings"},
     {"DISKS", "members.path"},
     {"REASON", "reason"},
     {0},

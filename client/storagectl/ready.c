@@ -4,8 +4,9 @@
  * answer a call, poold says that the cache is mounted, and the kernel says that the cache path is
  * that pool's cache (cachemount.c).
  *
- * It looks again at every event, at every resync (which is how a worker that came up shows), and at
- * the tick of each second. Only the supervisor's own view of a worker has no event: a worker may
+ * It looks again at every event of the cache, at every resync (which is how a worker that came up
+ * shows), and at the tick of each second; a look at every event of every disk would cost a boot
+ * more than the disks do. Only the supervisor's own view of a worker has no event: a worker may
  * answer an instant before the supervisor has read its READY. For that alone, and for a supervisor
  * that is not there yet, it looks again after 100 ms.
  */
@@ -112,11 +113,11 @@ static int fail_late(const struct session *session, const struct wait *wait, str
 /* Follows the events until one makes it ready, or there is a reason to look without one. */
 static int follow(struct wait *wait, uint32_t left_ms, int found, struct err *err)
 {
-    static const char *const all[] = {"", NULL};
+    static const char *const telling[] = {"cache.", "tick", NULL};
     wait->soon = found == LOOK_SOON && left_ms > LOOK_AGAIN_MS;
     struct storage_follower follower = {
         .workers = needed_workers,
-        .topics = all,
+        .topics = telling,
         .on_event = on_event,
         .on_resync = on_resync,
         .data = wait,

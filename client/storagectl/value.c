@@ -162,6 +162,12 @@ bool value_is_number(const ProtobufCFieldDescriptor *field)
            field->type != PROTOBUF_C_TYPE_ENUM;
 }
 
+static void print_bytes(const ProtobufCBinaryData *bytes, FILE *out)
+{
+    for (size_t i = 0; i < bytes->len; i++)
+        (void)fprintf(out, "%02x", bytes->data[i]);
+}
+
 void value_print(const struct value *value, size_t index, FILE *out)
 {
     const void *at = value_at(value, index);
@@ -190,6 +196,9 @@ void value_print(const struct value *value, size_t index, FILE *out)
         break;
     case PROTOBUF_C_TYPE_INT64:
         (void)fprintf(out, "%" PRId64, *(const int64_t *)at);
+        break;
+    case PROTOBUF_C_TYPE_BYTES: /* somebody's own: nobody knows what it means */
+        print_bytes(at, out);
         break;
     default: /* of no other type is there a field in proto/ */
         (void)fputc('?', out);

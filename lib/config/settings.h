@@ -20,6 +20,11 @@
 /* A list of strings, NULL-terminated, owned by the settings; never NULL itself. */
 typedef char **settings_list;
 
+/* From the first to the last, both included. */
+struct settings_uids {
+    uint32_t first, last;
+};
+
 struct settings {
     char *path; /* of the file that was read, or would be if it were there; never NULL */
 
@@ -65,6 +70,10 @@ struct settings {
 
     /* [spaces] */
     uint64_t headroom_bytes; /* 1G: limit = size + min(size, headroom) */
+
+    /* [zdb] */
+    uint64_t zdb_overhead_bytes;   /* 64G: limit = size + min(size / 4 + 64M, overhead) */
+    struct settings_uids zdb_uids; /* 860000-865535: owners of the pools' 0-db directories */
 };
 
 /*

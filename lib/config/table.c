@@ -88,6 +88,11 @@ const struct setting settings_table[] = {
 
     KEY("spaces", "headroom", headroom_bytes, size, "1G", 0, SIZE_MAX_BYTES,
         "limit enforced = size promised + min(size, headroom)"),
+
+    KEY("zdb", "overhead", zdb_overhead_bytes, size, "64G", 0, SIZE_MAX_BYTES,
+        "bytes booked = size asked for + min(size / 4 + 64M, overhead)"),
+    KEY("zdb", "uids", zdb_uids, range, "860000-865535", 1, UINT32_MAX - 1,
+        "whose the pools' 0-db directories are, one each"),
 };
 /* clang-format on */
 const size_t settings_table_length = array_length(settings_table);

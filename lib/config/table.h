@@ -22,8 +22,9 @@ extern const struct setting_type setting_text; /* min..max bytes long */
 extern const struct setting_type setting_list; /* min..max texts */
 extern const struct setting_type setting_uids; /* min..max uids */
 extern const struct setting_type setting_level;
-extern const struct setting_type setting_u32;  /* min..max */
-extern const struct setting_type setting_size; /* min..max bytes */
+extern const struct setting_type setting_u32;   /* min..max */
+extern const struct setting_type setting_size;  /* min..max bytes */
+extern const struct setting_type setting_range; /* of uids, both ends within min..max */
 extern const struct setting_type setting_bool;
 
 struct setting {

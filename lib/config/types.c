@@ -56,10 +56,11 @@ static int parse_text(const struct setting *setting, const char *text, void *fie
     return rc < 0 ? rc : replace_text(strdup(text), field, err);
 }
 
-/* True for an absolute path without "//", "." and "..", and that is not the root. */
+/* True for an absolute path without "//", "." and "..", that is not the root, and that a file of
+ * settings can hold: a blank at its end would not be read back. */
 static bool is_plain_path(const char *text)
 {
-    if (*text != '/')
+    if (*text != '/' || isspace((unsigned char)text[strlen(text) - 1]))
         return false;
     for (const char *name = text; *name;) {
         const char *end = strchrnul(++name, '/');
@@ -83,7 +84,8 @@ static int parse_path(const struct setting *setting, const char *text, void *fie
     if (length > 1 && path[length - 1] == '/')
         path[length - 1] = '\0';
     if (*path && !is_plain_path(path))
-        return refuse(err, "must be an absolute path without \"//\", \".\" and \"..\", and not /");
+        return refuse(err, "must be an absolute path without \"//\", \".\" and \"..\", not /, and "
+                           "without a blank at its end");
     return replace_text(take_ptr(path), field, err);
 }
 
@@ -248,6 +250,30 @@ static void print_size(const void *field, FILE *out)
     (void)fputs(quantity_format_exact(*(const uint64_t *)field, text), out);
 }
 
+static int parse_range(const struct setting *setting, const char *text, void *field,
+                       struct err *err)
+{
+    uint64_t first = 0, last = 0;
+    const char *dash = strchrnul(text, '-');
+    autofree char *head = strndup(text, (size_t)(dash - text));
+    if (!head)
+        return no_memory(err);
+    if (!*dash || quantity_parse_u64(head, &first) < 0 || quantity_parse_u64(dash + 1, &last) < 0 ||
+        first > last || first < setting->min || last > setting->max)
+        return refuse(err, "must be a range as in 1000-1999, from %" PRIu64 " to %" PRIu64,
+                      setting->min, setting->max);
+    *(struct settings_uids *)field =
+        (struct settings_uids){.first = (uint32_t)first, .last = (uint32_t)last};
+    return 0;
+}
+
+static void print_range(const void *field, FILE *out)
+{
+    const struct settings_uids *range = field;
+    (void)fprintf(out, "%" PRIu32 "-%" PRIu32, range->first, range->last);
+}
+
+const struct setting_type setting_range = {parse_range, print_range, NULL};
 const struct setting_type setting_u32 = {parse_u32, print_u32, NULL};
 const struct setting_type setting_size = {parse_size, print_size, NULL};
 

@@ -14,6 +14,12 @@
  * For that to work the transport must not mark its aios as stopped when it closes, only abort them:
  * they are stopped later, when the pipe is destroyed.
  *
+ * The same goes for the protocols that send to whoever comes and goes, REP and PUB: a message that
+ * is handed to a pipe between the stop of its aio and the moment when the pipe counts as closed is
+ * neither sent nor freed. About one in five hundred clients who asked and were gone left the answer
+ * behind, of whatever size. With an aio that is only aborted, the transport takes the message,
+ * finds its stream closed, and fails it.
+ *
  * On nng's threads and the callers' of nng; one mutex. Without memory, a stream is not remembered.
  */
 #include <nng/nng.h>

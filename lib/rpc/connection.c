@@ -2,7 +2,9 @@
  * The directory is watched on the loop, where all but the pipe callbacks runs. nng cannot be told
  * to dial sooner than its backoff says: a new dialer takes the place of the one that waits.
  *
- * Pipe callbacks run on nng's threads and touch the two atomics and the wake-up alone.
+ * Pipe callbacks run on nng's threads and touch the atomics and the wake-up alone. They look at the
+ * socket file after it was dialed: taken for a newer one than it is, a pipe is only kept for
+ * longer.
  *
  * A pipe that fails while it is being added may be reported as removed before it is reported as
  * added; the id of the last one removed tells. A dialer has one pipe at a time.
@@ -13,16 +15,28 @@
 #include "rpc/nngerr.h"
 #include "rpc/socketfile.h"
 
+#include <fcntl.h>
 #include <libgen.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/stat.h>
 #include <unistd.h>
+
+/* Tells two files of the same name apart; 0 if there is none. */
+static uint64_t identify_file(const struct connection *connection)
+{
+    struct statx st;
+    if (statx(AT_FDCWD, socketfile_path(connection->url), 0, STATX_INO | STATX_BTIME, &st) < 0)
+        return 0;
+    return ((uint64_t)st.stx_btime.tv_sec * 1000000000 + st.stx_btime.tv_nsec) ^ st.stx_ino << 40;
+}
 
 static void on_pipe_added(nng_pipe pipe, nng_pipe_ev event, void *data)
 {
     (void)event;
     struct connection *connection = data;
+    atomic_store(&connection->peer_file, identify_file(connection));
     atomic_store(&connection->pipe, pipe.id);
     if (atomic_load(&connection->removed_pipe) == pipe.id) {
         unsigned id = pipe.id;
@@ -63,6 +77,8 @@ static void on_directory_changed(uv_fs_event_t *handle, const char *name, int ev
                 access(path, F_OK) == 0;
     if (made && !connection_pipe(connection))
         redial(connection);
+    else if (made && atomic_load(&connection->peer_file) != identify_file(connection))
+        connection_reset(connection);
 }
 
 static void on_directory_closed(uv_handle_t *handle)
@@ -97,6 +113,7 @@ int connection_open(struct connection *connection, nng_socket socket, struct inb
     (void)snprintf(connection->url, sizeof connection->url, "%s", url);
     atomic_init(&connection->pipe, 0);
     atomic_init(&connection->removed_pipe, 0);
+    atomic_init(&connection->peer_file, 0);
     bool watched = watch_directory(connection);
     int rv = nng_socket_set_ms(socket, NNG_OPT_RECONNMINT, CONNECTION_REDIAL_MIN_MS);
     if (rv == 0)

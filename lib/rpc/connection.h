@@ -2,10 +2,12 @@
  * The dialing half of a socket: a dialer that comes back, and which pipe it has. Shared by the
  * request client and the event subscriber.
  *
- * It dials at once when the server's socket file is made anew, and beside that as nng does by
- * itself, ever less often: for a directory that was not there yet, and a loop that does not turn. A
- * dial that finds nobody costs nng half a millisecond of CPU, so where the directory is watched,
- * one that waits for a server for long seldom tries.
+ * It dials at once when the server's socket file is made anew, and lets go of a server whose file
+ * was another: a process with a thread in the kernel for good lives on after it was killed, answers
+ * nobody, and closes nothing. Beside that, it dials as nng does by itself, ever less often: for a
+ * directory that was not there yet, and a loop that does not turn. A dial that finds nobody costs
+ * nng half a millisecond of CPU, so where the directory is watched, one that waits for a server for
+ * long seldom tries.
  */
 #ifndef LIB_RPC_CONNECTION_H
 #define LIB_RPC_CONNECTION_H
@@ -31,6 +33,7 @@ struct connection {
     char url[NNG_MAXADDRLEN];
     atomic_uint pipe;         /* id of the pipe that is up, 0 if none */
     atomic_uint removed_pipe; /* id of the last pipe that went */
+    atomic_ullong peer_file;  /* which file the pipe was made through */
 };
 
 /* The socket's options are set by then; begins to dial, and does not wait. */

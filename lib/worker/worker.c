@@ -16,6 +16,7 @@
 
 #include <errno.h>
 #include <getopt.h>
+#include <malloc.h>
 #include <stdarg.h>
 #include <stdio.h>
 #include <string.h>
@@ -25,6 +26,7 @@ enum {
     LOCK_WAIT_MS = 3000,  /* a predecessor that was killed may need moments to let go */
     CLOSE_WAIT_MS = 1000, /* for calls still in handlers; a hung disk may never answer them */
     URL_MAX = 256,
+    ARENAS = 2,
 };
 
 struct incarnation {
@@ -225,6 +227,9 @@ int worker_main(int argc, char **argv, const struct worker_ops *ops)
     static uv_loop_t loop;
     autoerr struct err err = {0};
 
+    /* Else one for each of nng's threads, each with its own holes: what a flood has taken, most of
+     * them never give back. */
+    (void)mallopt(M_ARENA_MAX, ARENAS);
     log_init(ops->name, LOG_INFO);
     self = (struct incarnation){.ops = ops, .channel_fd = -1, .lock_fd = -1};
     if (settings_load(&argc, argv, &self.settings, &err) < 0) {

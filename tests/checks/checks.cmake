@@ -6,3 +6,4 @@ add_test(NAME install COMMAND ${CMAKE_CURRENT_LIST_DIR}/install ${PROJECT_BINARY
 # What is optimised warns of more, and is what people run.
 add_test(NAME demo COMMAND ${PROJECT_SOURCE_DIR}/scripts/demo)
 set_tests_properties(format lint docs install demo PROPERTIES SKIP_RETURN_CODE 77 TIMEOUT 600 LABELS check)
+set_tests_properties(demo PROPERTIES RESOURCE_LOCK disks)

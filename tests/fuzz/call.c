@@ -8,6 +8,7 @@
 #include "base/utf8.h"
 #include "rpc/validate.h"
 #include "rpc/wire.h"
+#include "storage/v1/booking.pb-c.h"
 #include "storage/v1/disk.pb-c.h"
 #include "storage/v1/event.pb-c.h"
 #include "storage/v1/pool.pb-c.h"
@@ -16,9 +17,8 @@
 #include <string.h>
 
 static const ProtobufCServiceDescriptor *const services[] = {
-    &storage__v1__disk_service__descriptor,
-    &storage__v1__pool_service__descriptor,
-    &storage__v1__space_service__descriptor,
+    &storage__v1__disk_service__descriptor,  &storage__v1__pool_service__descriptor,
+    &storage__v1__space_service__descriptor, &storage__v1__booking_service__descriptor,
     &storage__v1__event_log__descriptor,
 };
 

@@ -137,6 +137,16 @@ void fuzz_seeds(void)
         .qgroup = 1,
         .generation = UINT64_MAX,
     };
+    struct record booking = {
+        .id = "1b9d6bcd-bbfd-4b2d-9b5d-ab8dfbbd4bed",
+        .kind = RECORD_KIND_BOOKING,
+        .state = RECORD_STATE_LIVE,
+        .size_bytes = 1,
+        .limit_bytes = 2,
+        .pending = true,
+        .generation = 1,
+    };
+    seed(&booking);
     seed(&space);
     seed(&cache);
 }

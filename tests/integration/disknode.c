@@ -19,6 +19,11 @@ static bool is_settled(struct node *node, void *data)
            watch_has(node->watch, "diskd", disks->epoch, disks->seq);
 }
 
+void disknode_wait_settled(struct node *node)
+{
+    node_wait(node, is_settled, NULL, "the disks have settled, and the watch follows");
+}
+
 void disknode_start(struct node *node)
 {
     node_spawn(node);
@@ -26,7 +31,7 @@ void disknode_start(struct node *node)
         node->storage = node_client(node);
     if (!node->watch)
         node->watch = watch_start(node);
-    node_wait(node, is_settled, NULL, "the disks have settled, and the watch follows");
+    disknode_wait_settled(node);
 }
 
 Storage__V1__DiskListReply *disknode_list(struct node *node)
@@ -54,6 +59,16 @@ Storage__V1__Disk *disknode_probe(struct node *node, const struct disk *disk)
     assert_ok(storage_call(node->storage, "storage.v1.DiskService/Probe", &request, &found, &err),
               &err);
     return found;
+}
+
+int disknode_wipe(struct node *node, const char *id, const char *pool, bool force,
+                  Storage__V1__Disk **out_disk, struct err *err)
+{
+    Storage__V1__WipeRequest request = STORAGE__V1__WIPE_REQUEST__INIT;
+    request.id = (char *)(uintptr_t)id;
+    request.pool = (char *)(uintptr_t)pool;
+    request.force = force;
+    return storage_call(node->storage, "storage.v1.DiskService/Wipe", &request, out_disk, err);
 }
 
 void disknode_expect(struct node *node, const struct disk *disk, Storage__V1__DiskState state,

@@ -3,7 +3,25 @@ storaged_integration_test(NAME test_poold SOURCES ${CMAKE_CURRENT_LIST_DIR}/test
 storaged_integration_test(NAME test_readonly SOURCES ${CMAKE_CURRENT_LIST_DIR}/test_readonly.c)
 storaged_integration_test(NAME test_crowd SOURCES ${CMAKE_CURRENT_LIST_DIR}/test_crowd.c LINK rpc PkgConfig::UV)
 # Worst days of a pool.
-foreach(behaviour full model dying clones tenants)
+foreach(behaviour full model dying clones tenants kill bookings booking_races)
   storaged_integration_test(NAME test_${behaviour}
     SOURCES ${CMAKE_CURRENT_LIST_DIR}/test_${behaviour}.c ${CMAKE_CURRENT_LIST_DIR}/poolnode.c)
 endforeach()
+if(TARGET test_dying)
+  target_sources(test_dying PRIVATE ${CMAKE_CURRENT_LIST_DIR}/slowfile.c)
+endif()
+if(TARGET test_clones)
+  target_link_libraries(test_clones PRIVATE poold_volume)
+endif()
+storaged_integration_test(NAME test_kill_storm
+  SOURCES ${CMAKE_CURRENT_LIST_DIR}/test_kill_storm.c ${CMAKE_CURRENT_LIST_DIR}/storm.c
+          ${CMAKE_CURRENT_LIST_DIR}/poolnode.c)
+storaged_integration_test(NAME test_booking_steps
+  SOURCES ${CMAKE_CURRENT_LIST_DIR}/test_booking_steps.c ${CMAKE_CURRENT_LIST_DIR}/steps.c
+          ${CMAKE_CURRENT_LIST_DIR}/poolnode.c)
+storaged_integration_test(NAME test_steps
+  SOURCES ${CMAKE_CURRENT_LIST_DIR}/test_steps.c ${CMAKE_CURRENT_LIST_DIR}/steps.c
+          ${CMAKE_CURRENT_LIST_DIR}/poolnode.c)
+if(TARGET test_steps)
+  target_compile_definitions(test_steps PRIVATE $<$<BOOL:${STORAGED_SEAMS}>:STORAGED_SEAMS>)
+endif()

@@ -6,6 +6,7 @@
 #include <fcntl.h>
 #include <signal.h>
 #include <stdio.h>
+#include <unistd.h>
 
 enum { RESERVE_TRIES = 8 };
 
@@ -13,6 +14,7 @@ struct node *poolnode_start_list(struct disk *const *disks)
 {
     struct node *node = node_create_list(disks);
     node_set(node, "spaces.headroom", "0");
+    node_set(node, "zdb.overhead", "0");
     node_set(node, "supervisor.beat_ms", "400"); /* a worker that hangs is given up sooner */
     node_set(node, "supervisor.abort_grace_ms", "500");
     node_start(node);
@@ -112,6 +114,16 @@ void poolnode_wait_reaped(struct node *node)
     node_wait(node, nothing_releasing, NULL, "nothing is being released any more");
 }
 
+static bool booked_is(struct node *node, void *data)
+{
+    return poolnode_capacity(node).booked == *(uint64_t *)data;
+}
+
+void poolnode_wait_booked(struct node *node, uint64_t bytes)
+{
+    node_wait(node, booked_is, &bytes, "what is booked is what it should be");
+}
+
 void poolnode_kill_poold(struct node *node)
 {
     struct worker_info poold = node_worker(node, "poold");
@@ -119,32 +131,87 @@ void poolnode_kill_poold(struct node *node)
     node_wait_worker(node, "poold", poold.epoch);
 }
 
-static size_t count_groups(const char *fsid)
+/* The quota groups that are ours, and the sum of their limits. */
+static size_t count_groups(const char *fsid, uint64_t *out_limits)
 {
     autofree char *path = path_format("/sys/fs/btrfs/%s/qgroups", fsid);
     autodir DIR *groups = opendir(path);
     assert_non_null(groups);
     size_t n = 0;
-    for (struct dirent *entry; (entry = readdir(groups));)
-        n += strncmp(entry->d_name, "1_", 2) == 0;
+    *out_limits = 0;
+    for (struct dirent *entry; (entry = readdir(groups));) {
+        if (strncmp(entry->d_name, "1_", 2) != 0)
+            continue;
+        autofree char *name = path_format("%s/%s/max_referenced", path, entry->d_name);
+        autofree char *limit = file_read(name, NULL);
+        *out_limits += strtoull(limit, NULL, 10);
+        n++;
+    }
     return n;
 }
 
-void poolnode_must_hold(const struct node *node, const char *fsid, size_t n_spaces)
+uint64_t poolnode_limits(const char *fsid)
+{
+    uint64_t limits;
+    (void)count_groups(fsid, &limits);
+    return limits;
+}
+
+/* On the disk there are these many subvolumes, each with its group, and nothing half-made; the sum
+ * of the limits. */
+static uint64_t must_hold_subvolumes(const struct node *node, const char *fsid, size_t n)
 {
     autofree char *mount = poolnode_path(node, fsid, "");
     autofree char *weak = poolnode_path(node, fsid, "weak");
     struct command list = {.argv = {"btrfs", "subvolume", "list", mount}};
     struct command ls = {.argv = {"ls", "-A", weak}};
     struct command_result result = command_run(&list);
+    uint64_t limits;
     assert_int_equal(result.status, 0);
     size_t n_subvolumes = 0;
     for (const char *at = result.out; (at = strchr(at, '\n')); at++)
         n_subvolumes++;
-    assert_int_equal(n_subvolumes, n_spaces + 1);
-    assert_int_equal(count_groups(fsid), n_spaces + 1);
+    if (n_subvolumes != n)
+        fail_msg("%s has %zu subvolumes, and not %zu:\n%s", fsid, n_subvolumes, n, result.out);
+    assert_int_equal(count_groups(fsid, &limits), n);
     result = command_run(&ls);
     assert_string_equal(result.out, "");
+    return limits;
+}
+
+/* Whether there is a directory for a 0-db, which has a group of its own. */
+static size_t count_homes(const struct node *node, const char *fsid)
+{
+    autofree char *path = poolnode_path(node, fsid, "zdb/data");
+    return access(path, F_OK) == 0;
+}
+
+void poolnode_must_hold(const struct node *node, const char *fsid, size_t n_spaces)
+{
+    (void)must_hold_subvolumes(node, fsid, n_spaces + 1 + count_homes(node, fsid));
+}
+
+void poolnode_must_balance(struct node *node)
+{
+    autoerr struct err err = {0};
+    autoreply Storage__V1__ListPoolsReply *pools = NULL;
+    autoreply Storage__V1__SpaceListReply *spaces = NULL;
+    assert_ok(call_pools(node->storage, &pools, &err), &err);
+    assert_ok(call_spaces(node->storage, &spaces, &err), &err);
+    assert_string_equal(spaces->next_page_token, "");
+    assert_true(pools->n_pools > 0);
+    for (size_t i = 0; i < pools->n_pools; i++) {
+        const Storage__V1__PoolInfo *pool = pools->pools[i];
+        size_t n_spaces = 0;
+        for (size_t k = 0; k < spaces->n_spaces; k++) {
+            assert_int_equal(spaces->spaces[k]->state, STORAGE__V1__SPACE_STATE__SPACE_STATE_LIVE);
+            n_spaces += strcmp(spaces->spaces[k]->pool, pool->id) == 0;
+        }
+        assert_int_equal(pool->spaces, n_spaces);
+        size_t n_others = (pool->has_cache ? 1 : 0) + count_homes(node, pool->id);
+        uint64_t limits = must_hold_subvolumes(node, pool->id, n_spaces + n_others);
+        assert_int_equal(pool->capacity->booked, limits);
+    }
 }
 
 uint64_t file_fill(const char *folder, const char *name, uint64_t at_most, int *out_errno)

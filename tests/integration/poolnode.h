@@ -30,10 +30,19 @@ void poolnode_wait(struct node *node, const char *fsid, Storage__V1__PoolState s
                    const char *text);
 /* Waits until nothing is being released any more. */
 void poolnode_wait_reaped(struct node *node);
+/* Waits until so many bytes are booked in all. */
+void poolnode_wait_booked(struct node *node, uint64_t bytes);
 /* Kills poold, and waits for the next one. */
 void poolnode_kill_poold(struct node *node);
-/* On the disk there are these many spaces and the cache: subvolumes and quota groups, no more. */
+/* On the disk there are these many spaces, the cache, and the 0-db's directory if any: subvolumes
+ * and quota groups, no more. */
 void poolnode_must_hold(const struct node *node, const char *fsid, size_t n_spaces);
+/* The same of every pool that is listed, by the spaces that are listed. And what is booked is the
+ * sum of the limits on the disk. Nothing is being released. */
+void poolnode_must_balance(struct node *node);
+
+/* The sum of the limits that the kernel enforces on it. */
+uint64_t poolnode_limits(const char *fsid);
 
 /* Appends zeros to the file until the kernel refuses or `at_most` are written; how many, and the
  * errno or 0. */

@@ -1,7 +1,7 @@
 /*
- * One thread answers the kernel; the test's thread only moves `held`, under the mutex. Reads that
- * wait are kept in a list. After HOLD_MAX_MS none waits any more: a test that failed must not leave
- * the kernel with a disk that never answers.
+ * One thread answers the kernel; the test's thread only moves `held` and what fails, under the
+ * mutex. Reads that wait are kept in a list. After HOLD_MAX_MS none waits any more: a test that
+ * failed must not leave the kernel with a disk that never answers.
  */
 #include "slowfile.h"
 
@@ -31,7 +31,8 @@ struct held_read {
 };
 
 struct slowfile {
-    char path[HARNESS_PATH_MAX];
+    struct disk *disk;
+    char backing_path[HARNESS_PATH_MAX];
     char folder[HARNESS_PATH_MAX];
     int fuse, backing, wake;
     uint64_t size;
@@ -39,7 +40,8 @@ struct slowfile {
     pthread_mutex_t mutex; /* guards from here on */
     pthread_cond_t changed;
     bool held, stopping;
-    uint64_t release_ms; /* when reads are answered whatever the test says */
+    unsigned failing, more_writes; /* what fails, when so many have gone well */
+    uint64_t release_ms;           /* when reads are answered whatever the test says */
     struct held_read reads[HELD_MAX];
     size_t n_reads;
 };
@@ -54,12 +56,15 @@ static void reply(const struct slowfile *file, uint64_t unique, int error, const
     (void)n; /* an interrupted request is gone: ENOENT */
 }
 
+/* The mutex is held. */
 static void answer_read(const struct slowfile *file, const struct held_read *read)
 {
     static char data[READ_MAX];
     uint32_t size = read->size < READ_MAX ? read->size : READ_MAX;
     ssize_t n = pread(file->backing, data, size, (off_t)read->offset);
-    reply(file, read->unique, n < 0 ? errno : 0, data, n < 0 ? 0 : (size_t)n);
+    bool fail = file->failing & SLOWFILE_READS && file->more_writes == 0;
+    int error = fail ? EIO : n < 0 ? errno : 0;
+    reply(file, read->unique, error, data, error != 0 ? 0 : (size_t)n);
 }
 
 static struct fuse_attr attributes(const struct slowfile *file, uint64_t node)
@@ -118,10 +123,36 @@ static void on_read(struct slowfile *file, const struct fuse_in_header *in, cons
     bool hold = file->held && file->n_reads < HELD_MAX;
     if (hold)
         file->reads[file->n_reads++] = read;
+    else
+        answer_read(file, &read);
     (void)pthread_cond_signal(&file->changed);
     (void)pthread_mutex_unlock(&file->mutex);
-    if (!hold)
-        answer_read(file, &read);
+}
+
+static bool fails(struct slowfile *file, unsigned what)
+{
+    (void)pthread_mutex_lock(&file->mutex);
+    bool fail = file->failing & what && file->more_writes == 0;
+    if (file->more_writes > 0)
+        file->more_writes--;
+    (void)pthread_mutex_unlock(&file->mutex);
+    return fail;
+}
+
+static void on_write(struct slowfile *file, const struct fuse_in_header *in, const void *body)
+{
+    const struct fuse_write_in *asked = body;
+    ssize_t n = -1;
+    if (!fails(file, SLOWFILE_WRITES))
+        n = pwrite(file->backing, asked + 1, asked->size, (off_t)asked->offset);
+    struct fuse_write_out out = {.size = n < 0 ? 0 : (uint32_t)n};
+    reply(file, in->unique, n < 0 ? EIO : 0, &out, n < 0 ? 0 : sizeof out);
+}
+
+static void on_fsync(struct slowfile *file, const struct fuse_in_header *in, const void *body)
+{
+    (void)body;
+    reply(file, in->unique, fails(file, SLOWFILE_FLUSHES) ? EIO : 0, NULL, 0);
 }
 
 static void on_close(struct slowfile *file, const struct fuse_in_header *in, const void *body)
@@ -137,8 +168,8 @@ static void take_request(struct slowfile *file, const void *buffer)
         void (*answer)(struct slowfile *file, const struct fuse_in_header *in, const void *body);
     } calls[] = {
         {FUSE_INIT, on_init},   {FUSE_LOOKUP, on_lookup}, {FUSE_GETATTR, on_getattr},
-        {FUSE_OPEN, on_open},   {FUSE_READ, on_read},     {FUSE_RELEASE, on_close},
-        {FUSE_FLUSH, on_close}, {FUSE_FSYNC, on_close},
+        {FUSE_OPEN, on_open},   {FUSE_READ, on_read},     {FUSE_WRITE, on_write},
+        {FUSE_FLUSH, on_close}, {FUSE_FSYNC, on_fsync},   {FUSE_RELEASE, on_close},
     };
     const struct fuse_in_header *in = buffer;
     for (size_t i = 0; i < array_length(calls); i++) {
@@ -189,37 +220,38 @@ static void *serve(void *data)
     return NULL;
 }
 
-struct slowfile *slowfile_start(const char *folder, const char *backing, bool held)
+static void mount_it(struct slowfile *file)
 {
     char options[128];
-    struct stat st;
+    (void)snprintf(options, sizeof options, "fd=%d,rootmode=40000,user_id=0,group_id=0",
+                   file->fuse);
+    assert_int_equal(mkdir(file->folder, 0755), 0);
+    if (mount("slowfile", file->folder, "fuse", 0, options) < 0)
+        harness_skip("FUSE cannot be mounted: %s", strerror(errno));
+    assert_int_equal(pthread_create(&file->thread, NULL, serve, file), 0);
+}
+
+struct slowfile *slowfile_plug(struct disk *disk)
+{
     int fuse = open("/dev/fuse", O_RDWR | O_CLOEXEC);
     if (fuse < 0)
         harness_skip("no FUSE: %s", strerror(errno));
     struct slowfile *file = calloc(1, sizeof *file);
     assert_non_null(file);
+    file->disk = disk;
     file->fuse = fuse;
-    file->held = held;
-    file->release_ms = clock_monotonic_ms() + HOLD_MAX_MS;
+    file->size = disk->size_bytes;
     file->wake = eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK);
-    file->backing = open(backing, O_RDONLY | O_CLOEXEC);
-    assert_true(file->wake >= 0 && file->backing >= 0 && fstat(file->backing, &st) == 0);
-    file->size = (uint64_t)st.st_size;
+    file->backing = open(disk->file, O_RDWR | O_CLOEXEC);
+    assert_true(file->wake >= 0 && file->backing >= 0);
     (void)pthread_mutex_init(&file->mutex, NULL);
     (void)pthread_cond_init(&file->changed, NULL);
-    (void)snprintf(file->folder, sizeof file->folder, "%s", folder);
-    (void)snprintf(file->path, sizeof file->path, "%s/file", folder);
-    (void)snprintf(options, sizeof options, "fd=%d,rootmode=40000,user_id=0,group_id=0", fuse);
-    assert_int_equal(mkdir(folder, 0755), 0);
-    if (mount("slowfile", folder, "fuse", 0, options) < 0)
-        harness_skip("FUSE cannot be mounted: %s", strerror(errno));
-    assert_int_equal(pthread_create(&file->thread, NULL, serve, file), 0);
+    (void)snprintf(file->backing_path, sizeof file->backing_path, "%s", disk->file);
+    (void)snprintf(file->folder, sizeof file->folder, "%s/slow-%u", harness_dir(), disk->number);
+    mount_it(file);
+    (void)snprintf(disk->file, sizeof disk->file, "%s/file", file->folder);
+    disk_plug(disk);
     return file;
-}
-
-const char *slowfile_path(const struct slowfile *file)
-{
-    return file->path;
 }
 
 void slowfile_hold(struct slowfile *file, bool held)
@@ -242,11 +274,22 @@ void slowfile_wait_held(struct slowfile *file)
         rc = pthread_cond_timedwait(&file->changed, &file->mutex, &until);
     (void)pthread_mutex_unlock(&file->mutex);
     if (rc != 0)
-        fail_msg("nobody reads %s", file->path);
+        fail_msg("nobody reads %s", file->disk->path);
 }
 
-void slowfile_stop(struct slowfile *file)
+void slowfile_fail(struct slowfile *file, unsigned what, unsigned more_writes)
 {
+    (void)pthread_mutex_lock(&file->mutex);
+    file->failing = what;
+    file->more_writes = more_writes;
+    (void)pthread_mutex_unlock(&file->mutex);
+}
+
+void slowfile_unplug(struct slowfile *file)
+{
+    slowfile_hold(file, false);
+    disk_unplug(file->disk);
+    (void)snprintf(file->disk->file, sizeof file->disk->file, "%s", file->backing_path);
     (void)pthread_mutex_lock(&file->mutex);
     file->stopping = true;
     file->held = false;

@@ -158,6 +158,31 @@ static void opens_the_pools_that_are_there(void)
     node_wait_disk(node, blank, STATE(BLANK));
 }
 
+/* Who uses what is looked up for all disks at once: when the stranger shows as used, the pool's
+ * disk has been judged as well, and a look at it that followed from that comes before the one asked
+ * for. */
+static void a_disk_is_not_read_again_for_its_pool(void)
+{
+    struct disk *disk = disk_create(DISK_SIZE, DISK_SSD);
+    struct disk *stranger = disk_create(DISK_SIZE, DISK_SSD);
+    autofree char *fsid = make_pool(disk, "");
+    autofree char *at = path_format("%s/used", harness_dir());
+    assert_int_equal(mkdir(at, 0755), 0);
+    command_ok("mkfs.ext4", "-q", stranger->path);
+    struct node *node = node_create(disk, stranger);
+    node_start(node);
+    node_wait_cache(node, true);
+    command_ok("mount", stranger->path, at);
+    node_wait_disk(node, stranger, STATE(IN_USE));
+    struct command_result probe = node_ctl(node, "disk", "probe", disk->path);
+    assert_int_equal(probe.status, 0);
+    autoerr struct err err = {0};
+    autoreply Storage__V1__Disk *found = NULL;
+    assert_ok(call_disk(node->storage, disk->path, &found, &err), &err);
+    assert_int_equal(found->probed_generation, 2);
+    assert_int_equal(umount(at), 0);
+}
+
 static void the_type_is_decided_once(void)
 {
     struct disk *disk = disk_create(DISK_SIZE, DISK_HDD);
@@ -328,6 +353,7 @@ int main(int argc, char **argv)
         harness_case(passes_over_an_ssd_that_is_too_small),
         harness_case(boots_with_three_and_takes_an_ssd),
         harness_case(opens_the_pools_that_are_there),
+        harness_case(a_disk_is_not_read_again_for_its_pool),
         harness_case(the_type_is_decided_once),
         harness_case(leaves_ext4_alone),
         harness_case(leaves_somebody_elses_btrfs_alone),

@@ -136,6 +136,22 @@ static void a_reborn_diskd_finds_all_again(void)
     node_wait_disk(node, second, STATE(FOREIGN));
 }
 
+/* A client who comes in the moment before a disk is identified is asked to wait, which the library
+ * does, and not told that there is no such disk. */
+static void a_newborn_diskd_denies_no_disk(void)
+{
+    struct disk *disk = disk_create(DISK_BYTES, DISK_SSD);
+    struct node *node = disknode_create(disk);
+    disknode_start(node);
+    for (int life = 0; life < 10; life++) {
+        struct worker_info old = node_wait_worker(node, "diskd", 0);
+        assert_int_equal(kill(old.pid, SIGKILL), 0);
+        (void)node_wait_worker(node, "diskd", old.epoch);
+        autoreply Storage__V1__Disk *seen = disknode_probe(node, disk);
+        assert_string_equal(seen->path, disk->path);
+    }
+}
+
 int main(int argc, char **argv)
 {
     static const struct harness_case cases[] = {
@@ -146,6 +162,7 @@ int main(int argc, char **argv)
         harness_case(a_new_signature_is_seen_after_its_uevent),
         harness_case(another_medium_is_another_disk),
         harness_case(a_reborn_diskd_finds_all_again),
+        harness_case(a_newborn_diskd_denies_no_disk),
     };
     return harness_main(argc, argv, "disk events", cases, array_length(cases));
 }

@@ -4,7 +4,6 @@
 
 #include <errno.h>
 #include <signal.h>
-#include <stdio.h>
 
 #define DISK_BYTES (512 * MiB)
 
@@ -14,14 +13,10 @@ enum {
         5000, /* a call that waits for a hanging disk would take the whole HARNESS_WAIT_MS */
 };
 
-/* A disk over a slow file, plugged in before its reads are held. */
+/* Plugged in before its reads are held. */
 static struct slowfile *make_slow(struct disk *disk)
 {
-    autofree char *folder = path_format("%s/slow-%u", harness_dir(), disk->number);
-    autofree char *backing = path_format("%s", disk->file);
-    struct slowfile *file = slowfile_start(folder, backing, false);
-    (void)snprintf(disk->file, sizeof disk->file, "%s", slowfile_path(file));
-    disk_plug(disk);
+    struct slowfile *file = slowfile_plug(disk);
     slowfile_hold(file, true);
     return file;
 }
@@ -32,13 +27,6 @@ static struct node *make_node(struct disk *slow, struct disk *quick)
     autofree char *deadline = path_format("%d", PROBE_MS);
     node_set(node, "disks.probe_ms", deadline);
     return node;
-}
-
-static void end_slow(struct disk *disk, struct slowfile *file)
-{
-    slowfile_hold(file, false);
-    disk_unplug(disk);
-    slowfile_stop(file);
 }
 
 static void a_hanging_disk_is_unknown_and_stalls_nobody(void)
@@ -64,7 +52,7 @@ static void a_hanging_disk_is_unknown_and_stalls_nobody(void)
     /* When it answers after all, its answer is taken. */
     slowfile_hold(file, false);
     node_wait_disk(node, slow, STATE(BLANK));
-    end_slow(slow, file);
+    slowfile_unplug(file);
     node_wait_no_disk(node, slow);
 }
 
@@ -94,7 +82,7 @@ static void a_stop_does_not_wait_for_it(void)
                     node_log_count(node, "diskd msg=stopping") > 0);
     slowfile_hold(file, false);
     node_stop(node);
-    end_slow(slow, file);
+    slowfile_unplug(file);
 }
 
 static void what_comes_too_late_is_dropped(void)
@@ -114,7 +102,7 @@ static void what_comes_too_late_is_dropped(void)
     const Storage__V1__Event *added = watch_wait(node->watch, "disk.added", disk_name(slow));
     assert_int_equal(added->disk->state, STATE(UNKNOWN));
     node_wait_disk(node, slow, STATE(BLANK));
-    end_slow(slow, file);
+    slowfile_unplug(file);
 }
 
 int main(int argc, char **argv)

@@ -170,6 +170,33 @@ static void foreign_disks_are_named_and_untouched(void)
         assert_int_equal(disk_checksum(disks[i]), before[i]);
 }
 
+/* What mkfs.btrfs leaves when it is killed. */
+static void write_begun(const struct disk *disk, const char *label)
+{
+    disk_write(disk, 64 * 1024 + 64, "!BHRfS_M", 8);
+    disk_write(disk, 64 * 1024 + 299, label, strlen(label));
+}
+
+static void what_has_no_name_is_not_blank(void)
+{
+    struct disk *odd = disk_create(DISK_BYTES + 512, DISK_SSD);
+    struct disk *erased = disk_create(DISK_BYTES, DISK_SSD);
+    struct disk *begun = disk_create(DISK_BYTES, DISK_SSD);
+    struct disk *other = disk_create(DISK_BYTES, DISK_SSD);
+    uint8_t ones[64 * 1024];
+    memset(ones, 0xff, sizeof ones);
+    disk_write(odd, DISK_BYTES + 511, "x", 1);
+    disk_write(erased, 0, ones, sizeof ones);
+    write_begun(begun, "storaged:new:tank");
+    write_begun(other, "home");
+    struct node *node = disknode_create(odd, erased, begun, other);
+    disknode_start(node);
+    disknode_expect(node, odd, STATE(FOREIGN), "unknown data at 536870912");
+    disknode_expect(node, erased, STATE(BLANK), "");
+    disknode_expect(node, begun, STATE(BLANK), "");
+    disknode_expect(node, other, STATE(FOREIGN), "unknown data at 65536");
+}
+
 /* ---- ours ---- */
 
 static void our_pools_and_unfinished_ones(void)
@@ -356,6 +383,7 @@ int main(int argc, char **argv)
         harness_case(no_disk_at_all),
         harness_case(the_config_wins_over_the_queue),
         harness_case(foreign_disks_are_named_and_untouched),
+        harness_case(what_has_no_name_is_not_blank),
         harness_case(our_pools_and_unfinished_ones),
         harness_case(a_mounted_pool_stays_a_pool_over_a_restart),
         harness_case(the_same_pool_twice_is_a_duplicate),

@@ -90,8 +90,9 @@ static void is_full_of(enum full full)
         refuses_to_reserve(node, "before", "bytes for metadata");
     poolnode_kill_poold(node);
     if (full != FULL_OF_METADATA)
-        refuses_to_reserve(node, "after",
-                           "134217728 bytes fit on no SSD pool; the largest possible now is ");
+        refuses_to_reserve(
+            node, "after",
+            "134217728 bytes do not fit on an SSD pool; the largest possible now is ");
     if (full != FULL_OF_METADATA) {
         (void)file_fill(other->path, "file", 64 * MiB, &refusal);
         assert_int_equal(refusal, ENOSPC);
@@ -124,6 +125,31 @@ static void full_of_metadata_it_releases(void)
 static void full_of_both_it_releases(void)
 {
     is_full_of(FULL_OF_BOTH);
+}
+
+static void full_of_both_it_unbooks(void)
+{
+    static const char id[] = "0f8fad5b-d9cb-469f-a165-70867728950e";
+    static const char other[] = "7c9e6679-7425-40de-944b-e07fc1f90ae7";
+    struct node *node = poolnode_start(disk_create(DISK_SIZE, DISK_SSD));
+    autoerr struct err err = {0};
+    autoreply Storage__V1__Booking *booking = NULL, *none = NULL;
+    assert_ok(call_book(node->storage, id, "", 32 * MiB, &booking, &err), &err);
+    uint64_t booked = poolnode_capacity(node).booked;
+    autofree char *filler = poolnode_path(node, booking->pool, "filler");
+    fill_up(filler, FULL_OF_BOTH);
+    assert_refused(call_book(node->storage, other, "", 8 * MiB, &none, &err), &err,
+                   ERR_RESOURCE_EXHAUSTED, "bytes for metadata");
+    err_clear(&err);
+    assert_ok(call_unbook(node->storage, id, NULL, &err), &err);
+    poolnode_wait(node, booking->pool, POOL_STATE(MOUNTED), NULL);
+    assert_int_equal(poolnode_capacity(node).booked, booked - 32 * MiB);
+    command_ok("rm", "-r", filler);
+    poolnode_kill_poold(node);
+    node_wait_cache(node, true);
+    assert_refused(call_get_booking(node->storage, id, &none, &err), &err, ERR_NOT_FOUND, "");
+    assert_int_equal(poolnode_capacity(node).booked, booked - 32 * MiB);
+    poolnode_must_balance(node);
 }
 
 /* By its books it has more room than the other. */
@@ -260,6 +286,7 @@ int main(int argc, char **argv)
         harness_case(full_of_data_it_releases),
         harness_case(full_of_metadata_it_releases),
         harness_case(full_of_both_it_releases),
+        harness_case(full_of_both_it_unbooks),
         harness_case(one_that_is_full_of_metadata_is_passed_over),
         harness_case(a_full_cache_starves_nobody),
         harness_case(of_two_who_want_the_last_bytes_one_gets_them),

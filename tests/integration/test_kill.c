@@ -1,5 +1,5 @@
 /* Processes die and hang under load: what was acknowledged is there, and the rest goes on. */
-#include "harness.h"
+#include "poolnode.h"
 
 #include <fcntl.h>
 #include <pthread.h>
@@ -7,8 +7,6 @@
 #include <stdatomic.h>
 #include <stdio.h>
 #include <sys/stat.h>
-
-#define SSD STORAGE__V1__DISK_TYPE__DISK_TYPE_SSD
 
 enum { CLIENTS = 4, SPACES_MAX = 400, KILLS = 4 };
 
@@ -117,29 +115,6 @@ static uint64_t booked(struct node *node)
     return reply->capacity->booked - reply->capacity->releasing;
 }
 
-static bool reaped(struct node *node, void *data)
-{
-    (void)data;
-    autoreply Storage__V1__CapacityReply *reply = NULL;
-    return call_capacity(node->storage, SSD, &reply, NULL) == 0 && reply->capacity->releasing == 0;
-}
-
-/* On the disk there is what is listed, and the cache, and nothing half-built or half-dead. */
-static void nothing_leaked(const char *mount, size_t n_spaces)
-{
-    struct command list = {.argv = {"btrfs", "subvolume", "list", mount}};
-    struct command_result result = command_run(&list);
-    assert_int_equal(result.status, 0);
-    size_t lines = 0;
-    for (const char *at = result.out; (at = strchr(at, '\n')); at++)
-        lines++;
-    assert_int_equal(lines, n_spaces + 1);
-    autofree char *weak = path_format("%s/weak", mount);
-    struct command ls = {.argv = {"ls", "-A", weak}};
-    result = command_run(&ls);
-    assert_string_equal(result.out, "");
-}
-
 /* --- kill -9 --------------------------------------------------------------------------------- */
 
 static void poold_dies_under_busy_clients(void)
@@ -156,13 +131,12 @@ static void poold_dies_under_busy_clients(void)
     }
     busy_stop_and_check(node, all);
     /* What is booked is what the spaces need, also for one who reads it all anew. */
-    node_wait(node, reaped, NULL, "the released spaces are reaped");
+    poolnode_wait_reaped(node);
     autoerr struct err err = {0};
     autoreply Storage__V1__SpaceListReply *list = NULL;
     assert_ok(call_spaces(node->storage, &list, &err), &err);
     assert_int_equal(booked(node), before + list->n_spaces * MiB);
-    autofree char *mount = path_format("%s/%s", node->mount_root, list->spaces[0]->pool);
-    nothing_leaked(mount, list->n_spaces);
+    poolnode_must_balance(node);
     assert_ok(node_shutdown(node, &err), &err);
     node_start(node);
     node_wait_cache(node, true);

@@ -4,9 +4,9 @@
  */
 #include "volume_fixture.h"
 
+#include "base/step.h"
 #include "btrfs.h"
 #include "quota.h"
-#include "step.h"
 
 #include <errno.h>
 #include <fcntl.h>
@@ -106,9 +106,15 @@ static void limits_are_repaired(void)
     int os_errno;
     (void)space_write(volume, &record, "big", 128 * MiB, &os_errno);
     assert_int_equal(os_errno, EDQUOT);
+    assert_ok(volume_mark_dying(volume, record.id, &err), &err);
+    assert_refused(volume_enforce(volume, &record, &repaired, &err), &err, ERR_FAILED_PRECONDITION,
+                   "dying");
     cleanup_fd(&data);
     cleanup_fd(&root);
     data = root = -1;
+    volume_tidy(volume);
+    assert_refused(volume_enforce(volume, &record, &repaired, &err), &err, ERR_NOT_FOUND, "");
+    volume_must_hold(volume, 0);
     pool_close(volume);
 }
 
@@ -379,6 +385,37 @@ static void shared_extents_keep_the_group_until_they_go(void)
     pool_close(volume);
 }
 
+/* Asked without a pause, so that it is seen in each state that the kernel passes through. */
+static void what_shares_nothing_is_never_taken_for_shared(void)
+{
+    enum { SPACES = 96 };
+    struct pool pool;
+    struct volume *volume = setup(&pool);
+    struct record records[SPACES];
+    bool gone[SPACES] = {false};
+    autoerr struct err err = {0};
+    int os_errno;
+    for (size_t i = 0; i < SPACES; i++) {
+        records[i] = space_make(volume, 2 * MiB);
+        (void)space_write(volume, &records[i], "f", 64 * 1024, &os_errno);
+        assert_ok(volume_mark_dying(volume, records[i].id, &err), &err);
+    }
+    assert_ok(volume_commit(volume, &err), &err);
+    for (size_t n = 0; n < SPACES;) {
+        for (size_t i = 0; i < SPACES; i++) {
+            struct volume_reap_result result;
+            if (gone[i])
+                continue;
+            assert_ok(volume_reap(volume, records[i].id, 0, &result, &err), &err);
+            gone[i] = result.reaped == VOLUME_REAP_GONE;
+            n += gone[i];
+            assert_int_not_equal(result.reaped, VOLUME_REAP_CHARGED);
+        }
+    }
+    volume_must_hold(volume, 0);
+    pool_close(volume);
+}
+
 /* ---- a full filesystem ---------------------------------------------------------------------- */
 
 static void a_full_pool_can_release(void)
@@ -453,6 +490,7 @@ int main(int argc, char **argv)
         harness_case(building_survives_a_power_cut_at_every_step),
         harness_case(nested_subvolumes_belong_to_their_space),
         harness_case(shared_extents_keep_the_group_until_they_go),
+        harness_case(what_shares_nothing_is_never_taken_for_shared),
         harness_case(a_full_pool_can_release),
         harness_case(a_pool_full_of_metadata_can_release),
     };

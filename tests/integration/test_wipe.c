@@ -11,16 +11,6 @@
 #define SSD        STORAGE__V1__DISK_TYPE__DISK_TYPE_SSD
 #define DISK_BYTES (2 * GiB)
 
-static int wipe_disk(struct node *node, const char *id, const char *pool, bool force,
-                     Storage__V1__Disk **out_disk, struct err *err)
-{
-    Storage__V1__WipeRequest request = STORAGE__V1__WIPE_REQUEST__INIT;
-    request.id = (char *)(uintptr_t)id;
-    request.pool = (char *)(uintptr_t)pool;
-    request.force = force;
-    return storage_call(node->storage, "storage.v1.DiskService/Wipe", &request, out_disk, err);
-}
-
 static int wipe_pool(struct node *node, const char *id, bool force,
                      Storage__V1__WipePoolReply **out_reply, struct err *err)
 {
@@ -53,7 +43,7 @@ static void refuse_disk(struct node *node, const struct disk *disk, const char *
     autoerr struct err err = {0};
     Storage__V1__Disk *reply = NULL;
     uint32_t before = disk_checksum(disk);
-    assert_refused(wipe_disk(node, id, pool, force, &reply, &err), &err, code, text);
+    assert_refused(disknode_wipe(node, id, pool, force, &reply, &err), &err, code, text);
     assert_int_equal(disk_checksum(disk), before);
 }
 
@@ -62,7 +52,7 @@ static void accept_disk(struct node *node, const struct disk *disk, const char *
     autoerr struct err err = {0};
     autoreply Storage__V1__Disk *reply = NULL;
     autofree char *id = id_of(node, disk);
-    assert_ok(wipe_disk(node, id, pool, force, &reply, &err), &err);
+    assert_ok(disknode_wipe(node, id, pool, force, &reply, &err), &err);
     assert_int_equal(reply->state, STATE(BLANK));
     assert_blank(disk);
 }

@@ -1,8 +1,8 @@
 /* Pools for the tests of volumes, see the header. */
 #include "volume_fixture.h"
 
+#include "base/step.h"
 #include "btrfs.h"
-#include "step.h"
 #include "subvolumes.h"
 
 #include <errno.h>

@@ -83,6 +83,9 @@ static void an_empty_file_gives_the_defaults(void **state)
     assert_true(loaded->create);
     assert_true(loaded->cache_size_bytes == 20ull << 30);
     assert_true(loaded->headroom_bytes == 1ull << 30);
+    assert_true(loaded->zdb_overhead_bytes == 64ull << 30);
+    assert_int_equal(loaded->zdb_uids.first, 860000);
+    assert_int_equal(loaded->zdb_uids.last, 865535);
     autofree char *socket = settings_run_path(loaded, "poold", ".sock");
     assert_string_equal(socket, "/run/storaged/poold.sock");
 }
@@ -138,6 +141,7 @@ static void values_must_parse_and_lie_in_range(void **state)
         const char *set, *says;
     } bad[] = {
         {"storaged.run_dir=run", "absolute"},
+        {"storaged.run_dir=/run/blank /", "blank"},
         {"storaged.mount_root=mnt/x", "absolute"},
         {"storaged.cache_path=./cache", "absolute"},
         {"storaged.cache_path=/a/../b", "absolute"},
@@ -193,7 +197,7 @@ static void what_is_printed_loads_to_the_same(void **state)
 {
     (void)state;
     must_load("[storaged]\nadmins = 1 2 3\nlog_level = error\n[disks]\nallow = /dev/a, /dev/b*\n"
-              "[spaces]\nheadroom = 1025\n[pools]\ncreate = off\n",
+              "[spaces]\nheadroom = 1025\n[zdb]\nuids = 7-7\n[pools]\ncreate = off\n",
               "storaged.libexec_dir=/opt/a b");
     autofree char *first = print_loaded();
     assert_non_null(strstr(first, "allow = /dev/a /dev/b*\n"));

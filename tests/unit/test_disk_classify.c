@@ -26,6 +26,7 @@ struct row {
     const char *signatures; /* types, by blanks */
     const char *label;      /* of a btrfs superblock; NULL: there is none */
     bool damaged;
+    bool wipe_begun;
     uint32_t late_ms;
     const char *twin;
     bool read_only;
@@ -58,6 +59,12 @@ static const struct row rows[] = {
      .signatures = "ext4 gpt",
      .state = STATE(FOREIGN),
      .reason = "ext4 at 1000, gpt at 2000"},
+    {.name = "half wiped",
+     .probed = true,
+     .signatures = "btrfs",
+     .wipe_begun = true,
+     .state = STATE(FOREIGN),
+     .reason = "cut off; wipe it again"},
     {.name = "write-protected and foreign",
      .probed = true,
      .read_only = true,
@@ -235,6 +242,7 @@ static void each_case_has_its_state_and_reason(void **state)
                        row->failure ? row->failure : "");
         add_signatures(&report, row->signatures ? row->signatures : "");
         report.has_super = row->label != NULL;
+        report.wipe_begun = row->wipe_begun;
         report.super.intact = !row->damaged;
         (void)snprintf(report.super.label, sizeof report.super.label, "%s",
                        row->label ? row->label : "");

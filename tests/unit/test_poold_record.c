@@ -51,6 +51,27 @@ static void a_record_comes_back_as_it_was(void **state)
     assert_memory_equal(&record, &back, sizeof record);
 }
 
+static void a_booking_comes_back_with_its_note(void **state)
+{
+    struct record record = make_record(), back;
+    struct record_note note = {.length = RECORD_NOTE_MAX}, note_back;
+    uint8_t data[RECORD_MAX];
+    size_t length;
+    (void)state;
+    memset(note.data, 0xa5, sizeof note.data);
+    record.kind = RECORD_KIND_BOOKING;
+    record.pending = true;
+    assert_int_equal(record_pack_noted(&record, &note, data, &length, NULL), -ERR_INVALID_ARGUMENT);
+    record.qgroup = 0; /* it has none */
+    assert_int_equal(record_pack_noted(&record, &note, data, &length, NULL), 0);
+    assert_int_equal(record_unpack_noted(data, length, &back, &note_back, NULL), 0);
+    assert_memory_equal(&record, &back, sizeof record);
+    assert_memory_equal(&note, &note_back, sizeof note);
+    assert_int_equal(record_pack(&record, data, &length, NULL), 0);
+    assert_int_equal(record_unpack_noted(data, length, &back, &note_back, NULL), 0);
+    assert_int_equal(note_back.length, 0);
+}
+
 static void every_flipped_bit_is_seen(void **state)
 {
     struct record record = make_record(), back;
@@ -119,7 +140,7 @@ static void sealed_nonsense_is_refused(void **state)
     refused_with(id, upper);
     refused_with(name, long_name);
     refused_with(request_id, long_name);
-    refused_with(kind, 3);
+    refused_with(kind, 5);
     refused_with(state, 0);
     refused_with(state, 4);
     refused_with(disk_type, 99);
@@ -285,6 +306,7 @@ int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(a_record_comes_back_as_it_was),
+        cmocka_unit_test(a_booking_comes_back_with_its_note),
         cmocka_unit_test(every_flipped_bit_is_seen),
         cmocka_unit_test(a_newer_record_is_not_a_damaged_one),
         cmocka_unit_test(sealed_nonsense_is_refused),

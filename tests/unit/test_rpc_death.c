@@ -176,6 +176,30 @@ static void a_server_that_hangs_ends_in_the_deadline(void **state)
     kill_server(fixture, &server);
 }
 
+/* As one that was killed, with a thread in the kernel for good: its connections stay open. */
+static void a_successor_is_asked_in_place_of_one_that_hangs(void **state)
+{
+    struct fixture *fixture = *state;
+    struct outcome_seen seen = {0}, change = {0}, read = {0};
+    struct child old, successor;
+    spawn(fixture, &old, (char *)"serve", "1");
+    call(fixture, fixture->client, "Read", "", &waits, &seen);
+    assert_int_equal(uv_process_kill(&old.process, SIGSTOP), 0);
+    begin(fixture->client, "Change", "", NULL, &change);
+    begin(fixture->client, "Read", "", &waits, &read);
+    uint64_t begun = clock_monotonic_ms();
+    spawn(fixture, &successor, (char *)"serve", "2");
+    fixture_run_until(fixture, &change.times, 1);
+    fixture_run_until(fixture, &read.times, 1);
+    assert_true(clock_monotonic_ms() - begun < 5000);
+    assert_int_equal(change.err.code, ERR_UNAVAILABLE);
+    assert_int_equal(read.err.code, ERR_OK);
+    assert_int_equal(read.epoch, 2);
+    assert_int_equal(uv_process_kill(&old.process, SIGCONT), 0);
+    kill_server(fixture, &old);
+    kill_server(fixture, &successor);
+}
+
 static void a_drained_server_is_waited_for(void **state)
 {
     struct fixture *fixture = *state;
@@ -254,6 +278,7 @@ int main(int argc, char **argv)
         with_client(a_death_is_told_at_once),
         with_client(a_waiting_call_survives_its_server),
         with_client(a_server_that_hangs_ends_in_the_deadline),
+        with_client(a_successor_is_asked_in_place_of_one_that_hangs),
         with_client(a_drained_server_is_waited_for),
         with_client(only_some_may_change_things),
     };

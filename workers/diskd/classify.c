@@ -99,6 +99,11 @@ static bool is_ours_unfinished_alone(const struct disk_facts *f)
     return is_ours_unfinished(f) && has_only_btrfs(f);
 }
 
+static bool is_half_wiped(const struct disk_facts *f)
+{
+    return f->report->wipe_begun;
+}
+
 static bool carries_something(const struct disk_facts *f)
 {
     return f->report->n_found > 0 || f->report->has_super;
@@ -186,6 +191,12 @@ static void explain_unfinished(const struct disk_facts *f, char *out, size_t siz
                    f->report->super.fsid);
 }
 
+static void explain_half_wiped(const struct disk_facts *f, char *out, size_t size)
+{
+    (void)f;
+    (void)snprintf(out, size, "a wipe of it was cut off; wipe it again");
+}
+
 static void explain_foreign(const struct disk_facts *f, char *out, size_t size)
 {
     char list[CLASSIFY_REASON_MAX / 2];
@@ -242,6 +253,7 @@ static const struct rule {
      true},
     {is_ours_unfinished, STORAGE__V1__DISK_STATE__DISK_STATE_FOREIGN, explain_foreign, false},
     {is_ours, STORAGE__V1__DISK_STATE__DISK_STATE_POOL_MEMBER, explain_member, true},
+    {is_half_wiped, STORAGE__V1__DISK_STATE__DISK_STATE_FOREIGN, explain_half_wiped, false},
     {carries_something, STORAGE__V1__DISK_STATE__DISK_STATE_FOREIGN, explain_foreign, false},
     {is_read_only, STORAGE__V1__DISK_STATE__DISK_STATE_BROKEN, explain_read_only, false},
     {always, STORAGE__V1__DISK_STATE__DISK_STATE_BLANK, explain_blank, false},

@@ -76,6 +76,7 @@ struct registry {
     struct retired_lane *retired;
     struct usage *usage;
     bool usage_stale;
+    uint64_t usage_rest_until; /* of the loop's clock */
     bool enumerated, settled, closing;
     int stop_fd; /* an eventfd: readable when operations have to end */
     uv_timer_t usage_timer;

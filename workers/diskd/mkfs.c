@@ -8,6 +8,7 @@
 
 #include "base/cleanup.h"
 #include "base/clock.h"
+#include "base/step.h"
 #include "text.h"
 
 #include <errno.h>
@@ -135,11 +136,13 @@ int mkfs_btrfs(const char *path, const char *fsid, const char *label, uint32_t d
     autoclose int out = ends[0];
     autoclose int in = ends[1];
     pid_t self = getpid();
+    step(); /* once before, once while it runs, once when it is over */
     pid_t pid = fork();
     if (pid < 0)
         return err_errno(err, errno, path, "cannot run mkfs.btrfs");
     if (pid == 0)
         run_child((char *const *)(uintptr_t)argv, in, self);
+    step();
     (void)close(take_fd(&in));
 
     autoclose int pidfd = pidfd_open(pid, 0);
@@ -150,6 +153,7 @@ int mkfs_btrfs(const char *path, const char *fsid, const char *label, uint32_t d
     if (pidfd < 0 || end != CHILD_ENDED)
         (void)kill(pid, SIGKILL);
     int status = reap(pid);
+    step();
     if (pidfd < 0)
         return err_errno(err, os_errno, path, "cannot watch mkfs.btrfs");
     if (end == CHILD_STOPPED)

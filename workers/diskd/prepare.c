@@ -2,11 +2,13 @@
  * A preparation goes through two rounds, each a job on the lane of every disk:
  *
  *   claim   open exclusively, probe. When all are back, each must be blank, large enough and
- *           writable; else all are let go (a third kind of job, for closing may block too), and the
- *           call is refused with every reason.
- *   make    let the claim go - mkfs.btrfs takes its own, and looks for signatures again - but keep
- *           the disk open and locked, so that a loop cannot change its file and udevd does not
- *           probe meanwhile; then mkfs, then a probe of what it made.
+ *           writable; else all are let go (a third kind of job, for closing may block too), and
+ * then the call is refused with every reason. make    let the claim go - mkfs.btrfs takes its own,
+ * and looks for signatures again - but keep the disk open and locked, so that a loop cannot change
+ * its file and udevd does not probe meanwhile; then mkfs, then a probe of what it made.
+ *
+ * The fsid follows from caller, request id and disk: so a retry, also of one that an earlier diskd
+ * was killed at, knows what the first try made, and answers with it instead of refusing the disk.
  *
  * The disks are engaged from the first moment to the last job. The call is answered when all is
  * known, or refused at the deadline of the claims; the preparation itself lives until its last job
@@ -22,6 +24,7 @@
 #include <assert.h>
 #include <errno.h>
 #include <fcntl.h>
+#include <nettle/sha1.h>
 #include <stdio.h>
 #include <string.h>
 #include <sys/file.h>
@@ -43,6 +46,7 @@ struct entry {
     int stop_fd; /* the registry's */
     char fsid[UUID_TEXT_SIZE];
     char name[POOL_NAME_LENGTH + 1];
+    bool made; /* by an earlier try of the same call */
     bool out;  /* the job is on the lane */
     int claim; /* held exclusively; -1: not held */
     struct probe_report report;
@@ -55,8 +59,9 @@ struct preparation {
     struct rpc_call *call; /* NULL: answered */
     uv_timer_t timer;      /* the deadline of the claims */
     bool timer_closed;
-    bool decided; /* the claims are over */
-    size_t n_entries, n_out;
+    bool decided;       /* the claims are over */
+    struct err refusal; /* for when those that were claimed are let go */
+    size_t n_entries, n_out, n_releasing;
     struct entry entries[];
 };
 
@@ -158,10 +163,9 @@ static void answer(struct preparation *p)
     p->call = NULL;
 }
 
-/* Refuses the call for all entries that have an error; `before` tells that nothing was written. */
-static bool refuse_for_errors(struct preparation *p, bool before)
+/* The refusal for all entries that have an error; `before` tells that nothing was written. */
+static bool find_errors(const struct preparation *p, bool before, struct err *out_err)
 {
-    autoerr struct err err = {0};
     const struct err *first = NULL;
     size_t n = 0;
     for (size_t i = 0; i < p->n_entries; i++) {
@@ -172,28 +176,34 @@ static bool refuse_for_errors(struct preparation *p, bool before)
     }
     if (!first)
         return false;
-    err_set(&err, first->code, first->os_errno, first->object, "%s%s",
+    err_set(out_err, first->code, first->os_errno, first->object, "%s%s",
             before ? "nothing was written: " : "", first->message);
     if (n > 1)
-        err_set(&err, first->code, 0, NULL, "%zu of %zu disks %s", n, p->n_entries,
+        err_set(out_err, first->code, 0, NULL, "%zu of %zu disks %s", n, p->n_entries,
                 before ? "cannot be used; nothing was written" : "could not be prepared");
     if (before)
-        err_hint(&err, "only a blank disk becomes a pool: see what it carries, and wipe it if that "
-                       "is not needed any more");
+        err_hint(out_err,
+                 "only a blank disk becomes a pool: see what it carries, and wipe it if that "
+                 "is not needed any more");
     for (size_t i = 0; i < p->n_entries; i++) {
         const struct entry *entry = &p->entries[i];
         if (entry->err.code != ERR_OK)
-            err_blocker(&err, "%s", entry->err.message);
+            err_blocker(out_err, "%s", entry->err.message);
         else if (!before)
             log_info("prepared beside one that failed", "disk", entry->device.path);
     }
-    refuse(p, &err);
     return true;
 }
 
 /* ---- the rounds ---- */
 
 static void on_done(struct lane_job *job);
+
+static void refuse_if_let_go(struct preparation *p)
+{
+    if (p->refusal.code != ERR_OK && p->n_releasing == 0)
+        refuse(p, &p->refusal);
+}
 
 /* When the last job is back, and the timer closed. */
 static void free_if_over(struct preparation *p)
@@ -202,6 +212,7 @@ static void free_if_over(struct preparation *p)
         return;
     for (size_t i = 0; i < p->n_entries; i++)
         err_clear(&p->entries[i].err);
+    err_clear(&p->refusal);
     free(p);
 }
 
@@ -257,17 +268,25 @@ static void release(struct entry *entry)
         return;
     if (entry->disk)
         submit(entry, work_release);
+    entry->preparation->n_releasing += entry->out;
     if (!entry->out) {
         (void)close(entry->claim);
         entry->claim = -1;
     }
 }
 
+static bool is_made(const struct entry *entry)
+{
+    const struct probe_report *report = entry->disk->report;
+    return report && report->outcome == PROBE_READ && report->has_super && report->super.intact &&
+           strcmp(report->super.fsid, entry->fsid) == 0;
+}
+
 /* Takes the report of a claimed disk, and refuses all but a blank one. */
 static void judge_claim(struct entry *entry)
 {
     const char *path = entry->device.path;
-    if (entry->err.code != ERR_OK)
+    if (entry->err.code != ERR_OK || entry->made)
         return;
     if (!entry->disk) {
         err_set(&entry->err, ERR_FAILED_PRECONDITION, 0, entry->id, "%s was unplugged", path);
@@ -278,6 +297,9 @@ static void judge_claim(struct entry *entry)
         return;
     }
     registry_take_report(entry->disk, &entry->report);
+    entry->made = is_made(entry);
+    if (entry->made)
+        return;
     const struct disk_verdict *verdict = &entry->disk->verdict;
     if (verdict->state != STORAGE__V1__DISK_STATE__DISK_STATE_BLANK)
         err_set(&entry->err, ERR_FAILED_PRECONDITION, 0, entry->id, "%s is not blank: %s", path,
@@ -292,25 +314,27 @@ static void decide(struct preparation *p)
     (void)uv_timer_stop(&p->timer);
     for (size_t i = 0; i < p->n_entries; i++)
         judge_claim(&p->entries[i]);
-    bool refused = refuse_for_errors(p, true) || !p->call;
+    bool refused = find_errors(p, true, &p->refusal) || !p->call;
     for (size_t i = 0; i < p->n_entries; i++) {
         struct entry *entry = &p->entries[i];
         if (entry->out)
             continue;
-        if (refused)
+        if (refused || entry->made)
             release(entry);
         else
             submit(entry, work_make);
         if (!entry->out && refused)
             let_go(entry);
     }
+    refuse_if_let_go(p);
 }
 
 static void finish_make(struct preparation *p)
 {
+    autoerr struct err err = {0};
     for (size_t i = 0; i < p->n_entries; i++) {
         struct entry *entry = &p->entries[i];
-        if (entry->disk && entry->report.outcome != PROBE_CLAIMED)
+        if (entry->disk && !entry->made && entry->report.outcome != PROBE_CLAIMED)
             registry_take_report(entry->disk, &entry->report);
         if (!entry->disk && entry->err.code == ERR_OK)
             err_set(&entry->err, ERR_FAILED_PRECONDITION, 0, entry->id,
@@ -318,7 +342,9 @@ static void finish_make(struct preparation *p)
         if (entry->err.code == ERR_OK)
             log_info("prepared a pool", "disk", entry->device.path, "fsid", entry->fsid);
     }
-    if (!refuse_for_errors(p, false))
+    if (find_errors(p, false, &err))
+        refuse(p, &err);
+    else
         answer(p);
 }
 
@@ -328,10 +354,13 @@ static void on_done(struct lane_job *job)
     struct preparation *p = entry->preparation;
     entry->out = false;
     p->n_out--;
+    p->n_releasing -= job->work == work_release;
     if (p->decided && job->work == work_claim)
         release(entry); /* it comes too late */
-    if (p->decided && job->work != work_make && !entry->out)
+    if (p->decided && job->work != work_make && !entry->out && !entry->made)
         let_go(entry);
+    if (job->work == work_release)
+        refuse_if_let_go(p);
     if (p->n_out > 0)
         return;
     if (!p->decided)
@@ -383,16 +412,30 @@ static int check_policy(const Storage__V1__PreparePolicy *policy, struct err *er
     return 0;
 }
 
+/* A version 5 UUID (RFC 4122, section 4.3) of who asked for what with which request. */
+static void derive_fsid(const struct rpc_call *call, const struct disk *disk,
+                        char out_fsid[UUID_TEXT_SIZE])
+{
+    struct sha1_ctx sha1;
+    uint8_t digest[SHA1_DIGEST_SIZE];
+    const char *request_id = rpc_call_request_id(call);
+    uid_t uid = rpc_call_uid(call);
+    sha1_init(&sha1);
+    sha1_update(&sha1, sizeof uid, (const uint8_t *)&uid);
+    sha1_update(&sha1, strlen(request_id) + 1, (const uint8_t *)request_id);
+    sha1_update(&sha1, strlen(disk->id) + 1, (const uint8_t *)disk->id);
+    sha1_digest(&sha1, sizeof digest, digest);
+    digest[6] = (uint8_t)((digest[6] & 0x0f) | 0x50);
+    digest[8] = (uint8_t)((digest[8] & 0x3f) | 0x80);
+    uuid_format(digest, out_fsid);
+}
+
 static int find_entry(struct preparation *p, size_t i, const char *wanted, struct err *err)
 {
     struct entry *entry = &p->entries[i];
     struct disk *disk = registry_find(p->registry, wanted);
-    if (!disk) {
-        err_set(err, ERR_NOT_FOUND, 0, wanted, "no such disk");
-        err_hint(err, "disks outside of [disks] allow, and those without a medium, do not exist "
-                      "here");
-        return -ERR_NOT_FOUND;
-    }
+    if (!disk)
+        return registry_miss(p->registry, wanted, err);
     for (size_t k = 0; k < i; k++)
         if (p->entries[k].disk == disk)
             return err_set(err, ERR_INVALID_ARGUMENT, 0, wanted, "named twice");
@@ -403,7 +446,7 @@ static int find_entry(struct preparation *p, size_t i, const char *wanted, struc
     entry->stop_fd = p->registry->stop_fd;
     entry->mkfs_ms = p->registry->worker->settings->mkfs_ms;
     (void)snprintf(entry->id, sizeof entry->id, "%s", disk->id);
-    uuid_random(entry->fsid);
+    derive_fsid(p->call, disk, entry->fsid);
     memcpy(entry->name, entry->fsid, POOL_NAME_LENGTH);
     return 0;
 }
@@ -426,6 +469,9 @@ static int engage_all(struct preparation *p, struct err *err)
 static void begin_entry(struct entry *entry)
 {
     struct disk *disk = entry->disk;
+    entry->made = is_made(entry);
+    if (entry->made)
+        return;
     registry_check_use(disk);
     if (!*disk->use.by && !disk->late) {
         submit(entry, work_claim);
@@ -453,7 +499,10 @@ static void begin(struct preparation *p)
         return;
     }
     decide(p);
-    end(p);
+    if (p->n_out == 0 && p->call) /* all were made before */
+        finish_make(p);
+    if (p->n_out == 0)
+        end(p);
 }
 
 void prepare_handle(struct registry *registry, const Storage__V1__PreparePolicy *policy,
@@ -468,6 +517,7 @@ void prepare_handle(struct registry *registry, const Storage__V1__PreparePolicy 
     }
     if (rc == 0) {
         p->registry = registry;
+        p->call = call;
         p->closure = closure;
         p->n_entries = policy->n_disks;
         for (size_t i = 0; rc == 0 && i < p->n_entries; i++)
@@ -480,6 +530,5 @@ void prepare_handle(struct registry *registry, const Storage__V1__PreparePolicy 
         rpc_call_fail(call, &err);
         return;
     }
-    p->call = call;
     begin(p);
 }

@@ -1,9 +1,11 @@
 /*
- * A probe has two ways to the disk. By O_DIRECT it reads the first and the last MiB and the places
- * where btrfs keeps its superblocks: what comes from the medium, and proves that it can be read.
- * Then libblkid names what it knows, through the page cache, in its plain loop rather than by
- * safeprobe, which gives up when two things are found: a disk that carries two is anything but
- * blank.
+ * A probe has two ways to the disk. By O_DIRECT it reads the places where btrfs keeps its
+ * superblocks: what comes from the medium, and proves that it can be read. Then libblkid names what
+ * it knows, through the page cache, in its plain loop rather than by safeprobe, which gives up when
+ * two things are found: a disk that carries two is anything but blank. Not everything that people
+ * put on disks has a name there (the labels of Amiga, BSD and Atari have none): where nothing else
+ * is found, the first and the last MiB are read, by O_DIRECT again, and whatever stands there is a
+ * signature too.
  *
  * "Nothing found" counts only when every read went well: whatever fails or changes midway makes the
  * outcome something else than PROBE_READ. No state; any number of threads.
@@ -11,7 +13,9 @@
 #include "probe.h"
 
 #include "base/cleanup.h"
+#include "erase.h"
 #include "text.h"
+#include "usage.h"
 
 #include <blkid/blkid.h>
 #include <errno.h>
@@ -27,6 +31,7 @@
 enum {
     ALIGN_BYTES = 64 * 1024, /* fits any logical block */
     WINDOW_BYTES = 1024 * 1024,
+    SECTOR_BYTES = 512, /* of the kernel: each disk has a whole number of them */
 };
 
 struct reading {
@@ -35,7 +40,10 @@ struct reading {
     int fd;     /* what libblkid reads, and the claim */
     int direct; /* O_DIRECT */
     uint64_t size_bytes;
-    uint8_t *window; /* WINDOW_BYTES, aligned */
+    uint8_t *window;  /* WINDOW_BYTES + ALIGN_BYTES, aligned */
+    bool has_mark;    /* of a wipe */
+    bool has_content; /* something stands at one of its ends */
+    uint64_t content_at;
 };
 
 static int failed(struct reading *r, int os_errno, const char *what)
@@ -80,11 +88,15 @@ static int open_disk(struct reading *r)
     return 0;
 }
 
+static size_t clip(const struct reading *r, uint64_t offset, size_t length)
+{
+    return length > r->size_bytes - offset ? (size_t)(r->size_bytes - offset) : length;
+}
+
 /* Into the window, from an aligned offset; what lies beyond the disk's end is left out. */
 static int read_window(struct reading *r, uint64_t offset, size_t length)
 {
-    if (length > r->size_bytes - offset)
-        length = (size_t)(r->size_bytes - offset);
+    length = clip(r, offset, length);
     for (size_t done = 0; done < length;) {
         ssize_t n = pread(r->direct, r->window + done, length - done, (off_t)(offset + done));
         if (n < 0 && errno == EINTR)
@@ -110,11 +122,34 @@ static struct signature *add_signature(struct probe_report *report)
     return signature;
 }
 
-/* The ends of the disk, and the superblocks of btrfs; their places go to `out_magics`. */
-static int read_directly(struct reading *r, bool out_magics[SUPERBLOCK_MIRRORS])
+/* All zeros, or all ones as of erased flash. */
+static bool is_empty(const uint8_t sector[SECTOR_BYTES])
 {
-    if (read_window(r, 0, WINDOW_BYTES) < 0)
+    return (sector[0] == 0 || sector[0] == UINT8_MAX) &&
+           memcmp(sector, sector + 1, SECTOR_BYTES - 1) == 0;
+}
+
+/* Like read_window(); and notes the first sector that is not empty, if none is noted yet. What a
+ * mkfs of ours left that was killed is nobody's. */
+static int read_end(struct reading *r, uint64_t offset, size_t length)
+{
+    if (read_window(r, offset, length) < 0)
         return -1;
+    length = clip(r, offset, length);
+    uint64_t super_at = superblock_offsets[0];
+    if (offset == 0 && length >= super_at + SUPERBLOCK_BYTES &&
+        superblock_is_begun(r->window + super_at, POOL_LABEL_UNFINISHED_PREFIX))
+        memset(r->window + super_at, 0, SUPERBLOCK_BYTES);
+    for (size_t at = 0; at < length && !r->has_content; at += SECTOR_BYTES) {
+        r->has_content = !is_empty(r->window + at);
+        r->content_at = offset + at;
+    }
+    return 0;
+}
+
+/* The superblocks of btrfs; their places go to `out_magics`. */
+static int read_superblocks(struct reading *r, bool out_magics[SUPERBLOCK_MIRRORS])
+{
     for (size_t i = 0; i < SUPERBLOCK_MIRRORS; i++) {
         out_magics[i] = false;
         if (superblock_offsets[i] + SUPERBLOCK_BYTES > r->size_bytes)
@@ -122,12 +157,22 @@ static int read_directly(struct reading *r, bool out_magics[SUPERBLOCK_MIRRORS])
         if (read_window(r, superblock_offsets[i], ALIGN_BYTES) < 0)
             return -1;
         out_magics[i] = superblock_has_magic(r->window);
-        if (i == 0)
-            r->report->has_super = superblock_parse(r->window, &r->report->super) == 0;
+        if (i > 0)
+            continue;
+        r->has_mark = erase_is_marked(r->window);
+        r->report->has_super = superblock_parse(r->window, &r->report->super) == 0;
     }
+    return 0;
+}
+
+static int read_ends(struct reading *r)
+{
+    if (read_end(r, 0, WINDOW_BYTES) < 0)
+        return -1;
     if (r->size_bytes <= WINDOW_BYTES)
         return 0;
-    return read_window(r, (r->size_bytes - WINDOW_BYTES) / ALIGN_BYTES * ALIGN_BYTES, WINDOW_BYTES);
+    uint64_t last = (r->size_bytes - WINDOW_BYTES) / ALIGN_BYTES * ALIGN_BYTES;
+    return read_end(r, last, WINDOW_BYTES + ALIGN_BYTES);
 }
 
 /* ---- libblkid ---- */
@@ -213,16 +258,49 @@ static void add_btrfs_remains(struct probe_report *report, const bool magics[SUP
     }
 }
 
+static void add_other(struct probe_report *report, const char *type, uint64_t offset_bytes)
+{
+    struct signature *s = add_signature(report);
+    if (!s)
+        return;
+    (void)snprintf(s->type, sizeof s->type, "%s", type);
+    (void)snprintf(s->usage, sizeof s->usage, "other");
+    s->offset_bytes = offset_bytes;
+}
+
+/* After libblkid, before the rest: what it names may be newer than the wipe. */
+static void add_mark(const struct reading *r)
+{
+    r->report->wipe_begun = r->has_mark && r->report->n_found == 0;
+    if (r->report->wipe_begun)
+        add_other(r->report, "unfinished wipe", superblock_offsets[0] + SUPERBLOCK_MAGIC_AT);
+}
+
+/* Where nothing else is found. */
+static int add_content(struct reading *r)
+{
+    if (r->report->n_found > 0 || r->report->has_super)
+        return 0;
+    if (read_ends(r) < 0)
+        return -1;
+    if (r->has_content)
+        add_other(r->report, "unknown data", r->content_at);
+    return 0;
+}
+
 static int read_all(struct reading *r)
 {
     bool magics[SUPERBLOCK_MIRRORS];
     void *window = NULL;
-    if (posix_memalign(&window, ALIGN_BYTES, WINDOW_BYTES) != 0)
+    if (posix_memalign(&window, ALIGN_BYTES, WINDOW_BYTES + ALIGN_BYTES) != 0)
         return failed(r, ENOMEM, "preparing to read");
     r->window = window;
-    if (open_disk(r) < 0 || read_directly(r, magics) < 0 || identify(r) < 0)
+    if (open_disk(r) < 0 || read_superblocks(r, magics) < 0 || identify(r) < 0)
         return -1;
+    add_mark(r);
     add_btrfs_remains(r->report, magics);
+    if (add_content(r) < 0)
+        return -1;
     if (medium_changed(r)) {
         r->report->outcome = PROBE_CHANGED;
         return -1;

@@ -34,6 +34,7 @@ struct probe_report {
     struct signature signatures[PROBE_SIGNATURES_MAX];
     size_t n_signatures, n_found;
     bool has_super;
+    bool wipe_begun; /* a wipe was cut off, and nothing that libblkid knows stands there since */
     struct superblock super;
 };
 

@@ -17,7 +17,9 @@
 #include <sys/eventfd.h>
 
 enum {
+    MISS_RETRY_MS = 50,
     USAGE_DELAY_MS = 10, /* mounts come in bursts */
+    USAGE_REST_MS = 50,  /* and reading who has what takes longer the more disks there are */
     HANGS_FOR_MS = 1000, /* at the end: a lane that is busy for longer is not waited for */
 };
 
@@ -51,6 +53,21 @@ struct disk *registry_find(struct registry *registry, const char *id)
                                 strcmp(disk->device.name, id) == 0))
             return disk;
     return NULL;
+}
+
+int registry_miss(const struct registry *registry, const char *id, struct err *err)
+{
+    for (const struct disk *disk = registry->disks; disk; disk = disk->next) {
+        if (disk->announced || disk->late)
+            continue;
+        err_set(err, ERR_UNAVAILABLE, 0, id, "no such disk so far: %s is still being identified",
+                disk->device.path);
+        err_retryable(err, MISS_RETRY_MS);
+        return -ERR_UNAVAILABLE;
+    }
+    err_set(err, ERR_NOT_FOUND, 0, id, "no such disk: %s", id);
+    err_hint(err, "disks outside of [disks] allow, and those without a medium, do not exist here");
+    return -ERR_NOT_FOUND;
 }
 
 /* ---- usage ---- */
@@ -102,15 +119,20 @@ static void on_usage_timer(uv_timer_t *timer)
         if (!update_use(disk))
             continue;
         verdict_judge(disk);
-        look_soon(disk);
+        if (!verdict_is_confirmed(disk))
+            look_soon(disk);
     }
+    registry->usage_rest_until = uv_now(registry->worker->loop) + USAGE_REST_MS;
 }
 
 static void on_usage(void *data)
 {
     struct registry *registry = data;
+    uint64_t now = uv_now(registry->worker->loop);
+    uint64_t rest = registry->usage_rest_until > now ? registry->usage_rest_until - now : 0;
     if (!uv_is_active((uv_handle_t *)&registry->usage_timer))
-        (void)uv_timer_start(&registry->usage_timer, on_usage_timer, USAGE_DELAY_MS, 0);
+        (void)uv_timer_start(&registry->usage_timer, on_usage_timer,
+                             rest > USAGE_DELAY_MS ? rest : USAGE_DELAY_MS, 0);
 }
 
 /* ---- who comes and goes ---- */

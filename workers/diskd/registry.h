@@ -28,6 +28,9 @@ void registry_release(struct registry *registry);
 /* By id, path or kernel name; NULL: not one that we know or may use. */
 struct disk *registry_find(struct registry *registry, const char *id);
 
+/* Why not: -ERR_NOT_FOUND, or -ERR_UNAVAILABLE while a disk has appeared whose id is still read. */
+int registry_miss(const struct registry *registry, const char *id, struct err *err);
+
 /* Looks at it again, now; -ERR_RESOURCE_EXHAUSTED when too many wait already. */
 int registry_probe(struct disk *disk, struct disk_waiter *waiter, struct err *err);
 

@@ -29,8 +29,7 @@ static struct disk *find(const char *id, struct rpc_call *call)
     if (disk)
         return disk;
     autoerr struct err err = {0};
-    err_set(&err, ERR_NOT_FOUND, 0, id, "no such disk");
-    err_hint(&err, "disks outside of [disks] allow, and those without a medium, do not exist here");
+    (void)registry_miss(self.registry, id, &err);
     rpc_call_fail(call, &err);
     return NULL;
 }

@@ -26,6 +26,7 @@ enum {
 };
 
 static const uint8_t magic[8] = "_BHRfS_M";
+static const uint8_t magic_begun[8] = "!BHRfS_M"; /* of mkfs.btrfs, until all else is written */
 
 static uint64_t read_le(const uint8_t *bytes, size_t width)
 {
@@ -38,6 +39,12 @@ static uint64_t read_le(const uint8_t *bytes, size_t width)
 bool superblock_has_magic(const uint8_t bytes[SUPERBLOCK_BYTES])
 {
     return memcmp(bytes + SUPERBLOCK_MAGIC_AT, magic, sizeof magic) == 0;
+}
+
+bool superblock_is_begun(const uint8_t bytes[SUPERBLOCK_BYTES], const char *label)
+{
+    return memcmp(bytes + SUPERBLOCK_MAGIC_AT, magic_begun, sizeof magic_begun) == 0 &&
+           memcmp(bytes + AT_LABEL, label, strlen(label)) == 0;
 }
 
 static bool is_intact(const uint8_t *bytes)

@@ -30,6 +30,8 @@ struct superblock {
 };
 
 bool superblock_has_magic(const uint8_t bytes[SUPERBLOCK_BYTES]);
+/* It is what an mkfs.btrfs left that was killed, of a filesystem whose label begins so. */
+bool superblock_is_begun(const uint8_t bytes[SUPERBLOCK_BYTES], const char *label);
 
 /*
  * Reads the first copy. -ERR_NOT_FOUND when the magic is missing. A checksum of another kind than

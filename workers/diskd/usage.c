@@ -23,6 +23,7 @@ struct claim {
     uint32_t major, minor;
     char text[CLAIM_TEXT_MAX];
     char label[CLAIM_TEXT_MAX]; /* of a mounted btrfs */
+    char fsid[FSID_LENGTH + 1];
     bool btrfs;
 };
 
@@ -161,8 +162,9 @@ static int take_btrfs_device(struct usage *usage, const char *folder, const char
     text_clean(claim->name, sizeof claim->name, name, strlen(name));
     claim->btrfs = true;
     (void)sysfs_read_text(claim->label, sizeof claim->label, "%s/../label", folder);
-    (void)snprintf(claim->text, sizeof claim->text, "part of the mounted btrfs %.*s", FSID_LENGTH,
+    (void)snprintf(claim->fsid, sizeof claim->fsid, "%s",
                    folder + strlen(folder) - strlen("/devices") - FSID_LENGTH);
+    (void)snprintf(claim->text, sizeof claim->text, "part of the mounted btrfs %s", claim->fsid);
     return 0;
 }
 
@@ -234,15 +236,18 @@ struct finding {
     unsigned n_pool, n_other;
 };
 
-static void add_use(struct finding *finding, const char *text, const char *label, bool by_pool)
+static void add_use(struct finding *finding, const char *text, const struct claim *btrfs,
+                    bool by_pool)
 {
     struct disk_usage *use = finding->use;
     if (by_pool)
         finding->n_pool++;
     else
         finding->n_other++;
-    if (label && !*use->label)
-        (void)snprintf(use->label, sizeof use->label, "%s", label);
+    if (btrfs && !*use->fsid) {
+        (void)snprintf(use->label, sizeof use->label, "%s", btrfs->label);
+        (void)snprintf(use->fsid, sizeof use->fsid, "%s", btrfs->fsid);
+    }
     size_t used = strlen(use->by);
     (void)snprintf(use->by + used, sizeof use->by - used, "%s%s", used > 0 ? ", " : "", text);
 }
@@ -259,7 +264,7 @@ static void find_claims(struct finding *finding, const char *name, uint32_t majo
             continue;
         bool ours = whole && claim->btrfs &&
                     strncmp(claim->label, POOL_LABEL_PREFIX, strlen(POOL_LABEL_PREFIX)) == 0;
-        add_use(finding, claim->text, claim->btrfs ? claim->label : NULL, ours);
+        add_use(finding, claim->text, claim->btrfs ? claim : NULL, ours);
     }
 }
 

@@ -9,6 +9,7 @@
 #ifndef DISKD_USAGE_H
 #define DISKD_USAGE_H
 
+#include "base/uuid.h"
 #include "sysfs.h"
 
 enum {
@@ -25,6 +26,7 @@ struct disk_usage {
     char by[USAGE_TEXT_MAX];    /* "mounted on /home", "swap on sda2"; "": by nobody */
     bool by_pool;               /* by a mounted btrfs of ours, and by nobody else */
     char label[USAGE_TEXT_MAX]; /* of the btrfs that has it, as the kernel knows it now */
+    char fsid[UUID_TEXT_SIZE];  /* of the same; "": of none */
 };
 
 int usage_read(const char *sys, const char *proc, struct usage **out_usage, struct err *err);

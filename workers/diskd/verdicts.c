@@ -25,6 +25,13 @@ static const struct superblock *super_of(const struct probe_report *report)
     return valid && report->super.intact ? &report->super : NULL;
 }
 
+bool verdict_is_confirmed(const struct disk *disk)
+{
+    const struct superblock *super = super_of(disk->report);
+    return super && disk->use.by_pool && strcmp(super->fsid, disk->use.fsid) == 0 &&
+           strcmp(super->label, disk->use.label) == 0;
+}
+
 static bool same_device(const struct superblock *a, const struct superblock *b)
 {
     return a && b && a->devid == b->devid && strcmp(a->fsid, b->fsid) == 0;

@@ -7,6 +7,10 @@
 /* Somebody other than a pool of ours uses it: it is not opened. */
 bool verdict_is_taken(const struct disk *disk);
 
+/* A pool of ours uses it, by the kernel's word the same one as was read: no look would tell more.
+ */
+bool verdict_is_confirmed(const struct disk *disk);
+
 /* Judges anew, and publishes disk.changed if that is news; then `settled` and the status. */
 void verdict_judge(struct disk *disk);
 

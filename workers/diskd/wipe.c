@@ -12,6 +12,7 @@
 
 #include "base/cleanup.h"
 #include "base/log.h"
+#include "base/step.h"
 #include "erase.h"
 #include "show.h"
 
@@ -127,7 +128,8 @@ static void work_erase(struct lane_job *job)
     struct wipe *wipe = wipe_of(job);
     autoclose int fd = open_claimed(wipe);
     if (fd >= 0 && erase(wipe, fd) == 0)
-        (void)ioctl(fd, BLKRRPART); /* its partitions go; a disk that cannot have any refuses */
+        (void)step_around(
+            ioctl(fd, BLKRRPART)); /* its partitions go; a disk that cannot have any refuses */
     (void)close(take_fd(&wipe->claim));
 }
 
@@ -156,8 +158,8 @@ static int refuse_state(struct wipe *wipe, const char *why, const char *hint)
     return rc;
 }
 
-/* 0: it may be. Of a disk that is in use, or could not be read, not even `force` makes one that
- * may. */
+/* 0: it may be. What a wipe left that was cut off is nobody's. Of a disk that is in use, or could
+ * not be read, not even `force` makes one that may. */
 static int check(struct wipe *wipe)
 {
     const char *fsid = wipe->report.super.fsid;
@@ -171,7 +173,8 @@ static int check(struct wipe *wipe)
     case STORAGE__V1__DISK_STATE__DISK_STATE_FOREIGN:
     case STORAGE__V1__DISK_STATE__DISK_STATE_DUPLICATE:
     case STORAGE__V1__DISK_STATE__DISK_STATE_BROKEN:
-        if (force && wipe->report.outcome == PROBE_READ && !wipe->device.read_only)
+        if ((force || wipe->report.wipe_begun) && wipe->report.outcome == PROBE_READ &&
+            !wipe->device.read_only)
             return 0;
         return refuse_state(wipe, "is not ours to wipe: ",
                             "`force` wipes what can be read and written, by its exact id");
@@ -279,9 +282,11 @@ static struct disk *find_exact(struct registry *registry, const char *id, struct
     struct disk *disk = registry_find(registry, id);
     if (disk && strcmp(disk->id, id) == 0)
         return disk;
-    (void)err_set(err, disk ? ERR_INVALID_ARGUMENT : ERR_NOT_FOUND, 0, id,
-                  disk ? "%s is the disk %s: a wipe takes its id" : "there is no disk %s", id,
-                  disk ? disk->id : "");
+    if (disk)
+        (void)err_set(err, ERR_INVALID_ARGUMENT, 0, id, "%s is the disk %s: a wipe takes its id",
+                      id, disk->id);
+    else
+        (void)registry_miss(registry, id, err);
     err_hint(err, "see `storagectl disk list`");
     return NULL;
 }

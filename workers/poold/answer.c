@@ -24,7 +24,7 @@ bool answer_later(struct space *space, struct rpc_call *call)
     return false;
 }
 
-static struct rpc_call *take_waiter(struct space *space)
+struct rpc_call *answer_next(struct space *space)
 {
     struct space_waiter *waiter = space->waiters;
     if (!waiter)
@@ -46,7 +46,7 @@ void answer_space(struct rpc_call *call, const struct space *space, bool created
 
 void answer_with_space(struct space *space, bool made)
 {
-    for (struct rpc_call *call; (call = take_waiter(space)); made = false)
+    for (struct rpc_call *call; (call = answer_next(space)); made = false)
         answer_space(call, space, made);
 }
 
@@ -54,13 +54,13 @@ void answer_released(struct space *space)
 {
     Storage__V1__ReleaseReply reply = STORAGE__V1__RELEASE_REPLY__INIT;
     reply.existed = true;
-    for (struct rpc_call *call; (call = take_waiter(space));)
+    for (struct rpc_call *call; (call = answer_next(space));)
         rpc_call_reply(call, &reply.base);
 }
 
 void answer_with_error(struct space *space, const struct err *err)
 {
-    for (struct rpc_call *call; (call = take_waiter(space));)
+    for (struct rpc_call *call; (call = answer_next(space));)
         rpc_call_fail(call, err);
 }
 

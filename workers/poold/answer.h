@@ -12,6 +12,9 @@ struct node;
  * tells whether it waits. */
 bool answer_later(struct space *space, struct rpc_call *call);
 
+/* The next who waits, and waits no more: to be answered. NULL when nobody does. */
+struct rpc_call *answer_next(struct space *space);
+
 /* All who wait get the space; the first of them made it, if `made`. */
 void answer_with_space(struct space *space, bool made);
 /* All who wait for its release: it existed. */

@@ -62,6 +62,7 @@ void describe_pool(const struct pool *pool, struct described_pool *out_pool)
     info->quota_mode = (char *)pool->quota_mode;
     info->created_us = pool->created_us;
     info->spaces = pool->n_live;
+    info->bookings = pool->n_bookings;
     for (size_t i = 0; i < pool->n_members; i++) {
         const struct pool_member *member = &pool->members[i];
         Storage__V1__PoolMember *to = &out_pool->members[i];
@@ -102,4 +103,46 @@ void describe_space(const struct space *space, struct described_space *out_space
                                       : STORAGE__V1__SPACE_STATE__SPACE_STATE_FAILED;
     to->used_bytes = space->booking.usage_bytes;
     to->generation = record->generation;
+}
+
+static void describe_home(const struct pool *pool, struct described_booking *out_booking)
+{
+    Storage__V1__BookingHome *to = &out_booking->home;
+    const struct space *space = pool->home.space;
+    storage__v1__booking_home__init(to);
+    out_booking->path[0] = '\0';
+    if (pool_is_mounted(pool))
+        (void)snprintf(out_booking->path, sizeof out_booking->path, "%.*s/zdb/data", PATH_MAX - 16,
+                       pool->path);
+    to->path = out_booking->path;
+    to->limit_bytes = pool->home.limit_bytes;
+    if (!space)
+        return;
+    to->uid = space->record.uid;
+    to->gid = space->record.gid;
+    to->used_bytes = space->booking.usage_bytes;
+}
+
+void describe_booking(const struct space *space, struct described_booking *out_booking)
+{
+    const struct record *record = &space->record;
+    const struct pool *pool = space->pool;
+    Storage__V1__Booking *to = &out_booking->booking;
+    storage__v1__booking__init(to);
+    describe_home(pool, out_booking);
+    to->id = (char *)record->id;
+    to->pool = (char *)pool->fsid;
+    to->disk_type = record->disk_type;
+    to->size_bytes = record->size_bytes;
+    to->limit_bytes = record->limit_bytes;
+    if (!pool_is_mounted(pool))
+        to->state = STORAGE__V1__BOOKING_STATE__BOOKING_STATE_FAILED;
+    else
+        to->state = record->pending ? STORAGE__V1__BOOKING_STATE__BOOKING_STATE_PENDING
+                                    : STORAGE__V1__BOOKING_STATE__BOOKING_STATE_LIVE;
+    if (space->note)
+        to->note = (ProtobufCBinaryData){space->note->length, space->note->data};
+    to->created_us = record->created_us;
+    to->generation = record->generation;
+    to->home = &out_booking->home;
 }

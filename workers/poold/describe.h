@@ -7,6 +7,7 @@
 
 #include "pool.h"
 #include "space.h"
+#include "storage/v1/booking.pb-c.h"
 #include "storage/v1/pool.pb-c.h"
 
 struct described_pool {
@@ -24,6 +25,13 @@ struct described_space {
     char path[PATH_MAX];
 };
 void describe_space(const struct space *space, struct described_space *out_space);
+
+struct described_booking {
+    Storage__V1__Booking booking;
+    Storage__V1__BookingHome home;
+    char path[PATH_MAX];
+};
+void describe_booking(const struct space *space, struct described_booking *out_booking);
 
 /* "SSD" */
 const char *describe_type(Storage__V1__DiskType type);

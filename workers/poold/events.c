@@ -54,6 +54,18 @@ void events_tell_space(const struct space *space, const char *topic, const char 
     publish(space->pool->node, &event, topic, space->record.id, reason);
 }
 
+void events_tell_booking(const struct space *booking, const char *topic)
+{
+    struct described_booking described;
+    Storage__V1__Event event = STORAGE__V1__EVENT__INIT;
+    describe_booking(booking, &described);
+    event.body_case = STORAGE__V1__EVENT__BODY_BOOKING;
+    event.booking = &described.booking;
+    log_line(level_of(topic), topic, "booking", booking->record.id, "pool", booking->pool->fsid,
+             "size_bytes", log_u64(booking->record.size_bytes), (char *)NULL);
+    publish(booking->pool->node, &event, topic, booking->record.id, NULL);
+}
+
 void events_tell(struct node *node, const char *topic, const char *object, const char *reason)
 {
     Storage__V1__Event event = STORAGE__V1__EVENT__INIT;

@@ -13,6 +13,8 @@ void events_tell_pool(const struct pool *pool, const char *topic, const char *re
 /* space.reserved, space.released, space.reaped, space.held, space.nested, space.failed */
 void events_tell_space(const struct space *space, const char *topic, const char *reason);
 /* About something that is neither: a disk that could not be prepared. */
+/* Of a booking. */
+void events_tell_booking(const struct space *booking, const char *topic);
 void events_tell(struct node *node, const char *topic, const char *object, const char *reason);
 
 #endif

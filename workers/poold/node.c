@@ -25,6 +25,7 @@ int node_open(struct node *node, struct worker *worker, struct err *err)
     node->settings = worker->settings;
     node->loop = worker->loop;
     index_init(&node->index);
+    index_init(&node->bookings);
     gate_init(&node->gate, node);
     boot_init(&node->boot, node);
     cache_init(&node->cache, node);
@@ -45,6 +46,7 @@ void node_free(struct node *node)
     node->n_pools = 0;
     disks_free(&node->disks);
     index_free(&node->index);
+    index_free(&node->bookings);
 }
 
 static size_t position(const struct node *node, const char *fsid)

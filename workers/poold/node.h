@@ -27,6 +27,7 @@ struct node {
     struct pool *pools[POOLS_MAX]; /* by fsid */
     size_t n_pools;
     struct index index;
+    struct index bookings; /* by id alone */
     struct gate gate;
     struct boot boot;
     struct cache cache;

@@ -303,7 +303,8 @@ static void on_retry(void *data)
 {
     struct pool *pool = data;
     pool->retry_due = true;
-    pool_review(pool);
+    /* Its disks may have lost it while it was being opened: then it is forgotten now. */
+    node_disks_changed(pool->node);
 }
 
 /* ---- birth and death ---- */

@@ -8,6 +8,7 @@
 #ifndef WORKERS_POOLD_POOL_H
 #define WORKERS_POOLD_POOL_H
 
+#include "home.h"
 #include "lane/lane.h"
 #include "ledger.h"
 #include "order.h"
@@ -113,11 +114,12 @@ struct pool {
 
     struct ledger ledger;
     struct order objects; /* struct space with a quota group, by its number: built, live, dying,
-                             the cache */
+                             the cache, the 0-db's directory */
     struct space *cache;  /* NULL: it has none */
+    struct home home;     /* of its 0-db */
     bool cache_bound;     /* was found bound on the cache path when it was opened */
     struct reaper reaper;
-    unsigned n_live;
+    unsigned n_live, n_bookings;
     bool cramped;     /* the kernel had no room to note another space: none is placed here until a
                          survey, or until something was reaped */
     unsigned n_scans; /* how often it was opened */

@@ -1,7 +1,7 @@
 /*
  * The books. An object is in pool->objects from the moment that it has a quota group until that is
  * gone: built and live spaces, which the node's index holds as well; dying ones, which the reaper
- * holds; and the cache.
+ * holds; the cache; and the directory of the 0-db, whose limit is home.c's.
  *
  * A survey is as old as its pass over the disk. Groups that were reaped while it was on its way are
  * remembered in pool->gone_groups, so that they are not taken for strays; numbers of groups are
@@ -57,14 +57,14 @@ static void forget_all(struct pool *pool)
     reaper_forget(&pool->reaper);
     if (pool->cache)
         space_free(take_ptr(pool->cache));
+    home_forget(pool);
     pool->ledger = (struct ledger){0};
-    pool->n_live = 0;
+    pool->n_live = pool->n_bookings = 0;
 }
 
 /* Live spaces of the pool that the last scan did not find: released, or lost, meanwhile. */
-static void drop_unseen(struct pool *pool)
+static void drop_unseen(struct pool *pool, struct index *index)
 {
-    struct index *index = &pool->node->index;
     for (size_t i = index_count(index); i-- > 0;) {
         struct space *space = index_at(index, i);
         if (space->pool != pool || space->seen_scan == pool->n_scans)
@@ -74,28 +74,50 @@ static void drop_unseen(struct pool *pool)
     }
 }
 
+/* A live one, in the index again or for the first time; NULL without memory. */
+static struct space *index_found(struct pool *pool, struct index *index,
+                                 const struct pool_found *found)
+{
+    struct space *space = pool->n_scans > 1 ? index_find_id(index, found->record.id) : NULL;
+    if (space && space->pool == pool)
+        index_remove(index, space);
+    else
+        space = space_new(pool);
+    if (space) {
+        space->record = found->record;
+        space->phase = SPACE_LIVE;
+        space->seen_scan = pool->n_scans;
+    }
+    if (space && index_add(index, space) == 0)
+        return space;
+    log_error("no memory for what was found", "object", found->record.id);
+    if (space)
+        space_free(space);
+    return NULL;
+}
+
+static void adopt_booking(struct pool *pool, struct pool_found *found)
+{
+    struct index *index = &pool->node->bookings;
+    struct space *space = index_found(pool, index, found);
+    if (!space)
+        return;
+    free(space->note);
+    space->note = take_ptr(found->note);
+    if (home_adopt_booking(pool, space)) {
+        pool->n_bookings++;
+        return;
+    }
+    log_error("no memory for a booking", "booking", found->record.id);
+    index_remove(index, space);
+    space_free(space);
+}
+
 static void adopt_live(struct pool *pool, const struct pool_found *found)
 {
-    struct index *index = &pool->node->index;
-    struct space *space = pool->n_scans > 1 ? index_find_id(index, found->record.id) : NULL;
-    if (space && space->pool == pool) {
-        index_remove(index, space);
-        space->record = found->record;
-    } else {
-        space = space_new(pool);
-    }
-    if (!space) {
-        log_error("no memory for a space", "space", found->record.id);
+    struct space *space = index_found(pool, &pool->node->index, found);
+    if (!space)
         return;
-    }
-    space->record = found->record;
-    space->phase = SPACE_LIVE;
-    space->seen_scan = pool->n_scans;
-    if (index_add(index, space) < 0) {
-        log_error("no memory for a space", "space", found->record.id);
-        space_free(space);
-        return;
-    }
     ledger_adopt(&pool->ledger, &space->booking, BOOKING_LIVE, found->record.limit_bytes, 0);
     pool_books_add(pool, space);
     pool->n_live++;
@@ -113,6 +135,10 @@ static void adopt_other(struct pool *pool, const struct pool_found *found, enum 
     space->record = found->record;
     space->phase = SPACE_LIVE;
     space->seen_scan = pool->n_scans;
+    if (state != BOOKING_DYING && found->record.kind == RECORD_KIND_HOME) {
+        home_adopt(pool, space);
+        return;
+    }
     ledger_adopt(&pool->ledger, &space->booking, state, found->record.limit_bytes, 0);
     pool_books_add(pool, space);
     if (state == BOOKING_DYING)
@@ -121,7 +147,7 @@ static void adopt_other(struct pool *pool, const struct pool_found *found, enum 
         pool->cache = space;
 }
 
-void pool_books_begin(struct pool *pool, const struct pool_found *found, size_t n)
+void pool_books_begin(struct pool *pool, struct pool_found *found, size_t n)
 {
     forget_all(pool);
     pool->n_scans++;
@@ -129,19 +155,23 @@ void pool_books_begin(struct pool *pool, const struct pool_found *found, size_t 
         const struct record *record = &found[i].record;
         if (record->state != RECORD_STATE_LIVE)
             adopt_other(pool, &found[i], BOOKING_DYING);
-        else if (record->kind == RECORD_KIND_CACHE)
+        else if (record->kind == RECORD_KIND_BOOKING)
+            adopt_booking(pool, &found[i]);
+        else if (record->kind != RECORD_KIND_SPACE)
             adopt_other(pool, &found[i], BOOKING_LIVE);
         else
             adopt_live(pool, &found[i]);
     }
-    drop_unseen(pool);
+    drop_unseen(pool, &pool->node->index);
+    drop_unseen(pool, &pool->node->bookings);
 }
 
 void pool_books_end(struct pool *pool)
 {
     forget_all(pool);
     pool->n_scans++;
-    drop_unseen(pool);
+    drop_unseen(pool, &pool->node->index);
+    drop_unseen(pool, &pool->node->bookings);
 }
 
 /* ---- repairs ---- */
@@ -161,7 +191,8 @@ static int repair_work(struct pool_job *base, struct err *err)
         bool repaired = false;
         autoerr struct err one = {0};
         int rc = volume_enforce(base->volume, &job->records[i], &repaired, &one);
-        if (rc < 0 && result == 0) {
+        bool released = rc == -ERR_FAILED_PRECONDITION || rc == -ERR_NOT_FOUND;
+        if (rc < 0 && !released && result == 0) {
             result = rc;
             err_move(err, &one);
         }
@@ -235,7 +266,10 @@ struct repairs {
 
 static void check(struct repairs *repairs, struct space *space, const struct survey_group *group)
 {
-    if (needs_repair(space, group) && repairs->n < REPAIRS_MAX)
+    if (space == space->pool->home.space)
+        home_review(space->pool, group && group->members > 0, group ? group->limit_bytes : 0,
+                    group ? group->usage_bytes : 0);
+    else if (needs_repair(space, group) && repairs->n < REPAIRS_MAX)
         repairs->spaces[repairs->n++] = space;
 }
 

@@ -17,6 +17,7 @@ enum {
 /* One object as the scan of an open found it. */
 struct pool_found {
     struct record record;
+    struct record_note *note; /* of a booking; taken by pool_books_begin() */
     bool has_data;
 };
 
@@ -24,7 +25,7 @@ struct pool_found {
  * Makes the books anew out of a scan: live spaces go to the index (those that it knows from an
  * earlier open stay what they are), building and dying ones to the reaper.
  */
-void pool_books_begin(struct pool *pool, const struct pool_found *found, size_t n);
+void pool_books_begin(struct pool *pool, struct pool_found *found, size_t n);
 
 /* A space that has just been built: it has a quota group now. Without memory its usage is not
  * followed until the next open. */

@@ -50,6 +50,8 @@ static void opening_free(struct pool_opening *opening)
         free(opening->unknown[i]);
     free(opening->mount_root);
     free(opening->cache_path);
+    for (size_t i = 0; i < opening->n_found; i++)
+        free(opening->found[i].note);
     free(opening->found);
     survey_free(&opening->survey);
     err_clear(&opening->base.err);
@@ -69,8 +71,15 @@ static int add_found(struct pool_opening *opening, const struct volume_object *o
         opening->found = grown;
         opening->found_capacity = capacity;
     }
-    opening->found[opening->n_found++] =
-        (struct pool_found){.record = *object->record, .has_data = object->has_data};
+    struct pool_found found = {.record = *object->record, .has_data = object->has_data};
+    if (found.record.kind == RECORD_KIND_BOOKING) {
+        found.note = malloc(sizeof *found.note);
+        if (!found.note)
+            return err_set(&opening->base.err, ERR_RESOURCE_EXHAUSTED, 0, opening->fsid,
+                           "no memory for what is on it");
+        *found.note = *object->note;
+    }
+    opening->found[opening->n_found++] = found;
     return 0;
 }
 
@@ -93,6 +102,7 @@ static int on_object(const struct volume_object *object, void *data)
 static int read_all(struct pool_opening *opening, struct err *err)
 {
     enum volume_bound bound = VOLUME_BOUND_NOT;
+    volume_booking_sweep(opening->volume);
     int rc = volume_scan(opening->volume, on_object, opening, err);
     if (rc == 0)
         rc = survey_take(opening->volume, &opening->survey, err);

@@ -10,12 +10,11 @@
 #include "base/cleanup.h"
 #include "base/clock.h"
 #include "base/log.h"
-#include "describe.h"
 #include "events.h"
 #include "executor.h"
 #include "name.h"
 #include "node.h"
-#include "placement.h"
+#include "place.h"
 #include "pool_books.h"
 
 #include <errno.h>
@@ -28,7 +27,6 @@
 enum {
     MODE_DEFAULT = 0700,
     MODE_ALLOWED = 07777 & ~S_ISUID,
-    RETRY_RELEASING_MS = 1000,
     RETRY_BUSY_MS = 200,
 };
 
@@ -122,93 +120,26 @@ static void answer_existing(struct space *space, const struct record *wanted, st
 
 /* ---- where it goes ---- */
 
-static uint64_t largest_possible(const struct node *node, Storage__V1__DiskType type)
+static uint64_t largest(const struct node *node, uint64_t room_bytes)
 {
-    uint64_t largest = 0;
-    for (size_t i = 0; i < node->n_pools; i++) {
-        const struct pool *pool = node->pools[i];
-        if (pool->type != type || !pool_is_serving(pool))
-            continue;
-        uint64_t here = ledger_largest(pool_free_bytes(pool), node->settings->headroom_bytes);
-        largest = here > largest ? here : largest;
-    }
-    return largest;
+    return ledger_largest(room_bytes, node->settings->headroom_bytes);
 }
 
-static int refuse_no_pool(const struct node *node, Storage__V1__DiskType type, struct err *err)
+static struct place_wish wish_for(const struct record *wanted)
 {
-    int rc;
-    if (node->boot.preparing) {
-        rc = err_set(err, ERR_UNAVAILABLE, 0, NULL, "%s", node->boot.reason);
-        err_retryable(err, RETRY_RELEASING_MS);
-        return rc;
-    }
-    rc = err_set(err, ERR_FAILED_PRECONDITION, 0, NULL, "there is no pool of type %s",
-                 describe_type(type));
-    err_hint(err, "ask for another type, or make one: storagectl disk prepare");
-    return rc;
-}
-
-static int refuse_not_serving(const struct node *node, Storage__V1__DiskType type, struct err *err)
-{
-    int rc = err_set(err, ERR_UNAVAILABLE, 0, NULL, "no pool of type %s takes changes now",
-                     describe_type(type));
-    for (size_t i = 0; i < node->n_pools; i++) {
-        const struct pool *pool = node->pools[i];
-        if (pool->type == type)
-            err_blocker(err, "pool %s is %s%s%s", pool->fsid, pool_state_name(pool->state),
-                        *pool->reason ? ": " : "", pool->reason);
-    }
-    err_retryable(err, RETRY_RELEASING_MS);
-    return rc;
-}
-
-static int refuse_size(const struct node *node, const struct record *wanted, bool releasing,
-                       struct err *err)
-{
-    int rc = err_set(err, ERR_RESOURCE_EXHAUSTED, 0, "size_bytes",
-                     "%" PRIu64 " bytes fit on no %s pool; the largest possible now is %" PRIu64
-                     " bytes",
-                     wanted->size_bytes, describe_type(wanted->disk_type),
-                     largest_possible(node, wanted->disk_type));
-    if (releasing) {
-        err_hint(err, "it fits when what is being released has come back");
-        err_retryable(err, RETRY_RELEASING_MS);
-    }
-    return rc;
+    return (struct place_wish){.pool = "",
+                               .type = wanted->disk_type,
+                               .size_bytes = wanted->size_bytes,
+                               .limit_bytes = wanted->limit_bytes,
+                               .room = pool_free_bytes,
+                               .largest = largest};
 }
 
 static int place(const struct node *node, const struct record *wanted, struct pool **out_pool,
                  struct err *err)
 {
-    struct placement_pool pools[POOLS_MAX];
-    for (size_t i = 0; i < node->n_pools; i++) {
-        const struct pool *pool = node->pools[i];
-        pools[i] = (struct placement_pool){
-            .id = pool->fsid,
-            .type = pool->type,
-            .serving = pool_is_serving(pool),
-            .slow = pool_is_slow(pool),
-            .free_bytes = pool_free_bytes(pool),
-            .releasing_bytes = ledger_releasing(&pool->ledger),
-        };
-    }
-    size_t index = 0;
-    switch (
-        placement_choose(pools, node->n_pools, wanted->disk_type, wanted->limit_bytes, &index)) {
-    case PLACEMENT_FITS:
-        *out_pool = node->pools[index];
-        return 0;
-    case PLACEMENT_NO_POOL:
-        return refuse_no_pool(node, wanted->disk_type, err);
-    case PLACEMENT_NOT_SERVING:
-        return refuse_not_serving(node, wanted->disk_type, err);
-    case PLACEMENT_RELEASING:
-        return refuse_size(node, wanted, true, err);
-    case PLACEMENT_TOO_LARGE:
-        break;
-    }
-    return refuse_size(node, wanted, false, err);
+    const struct place_wish wish = wish_for(wanted);
+    return place_choose(node, &wish, out_pool, err);
 }
 
 /* ---- building ---- */
@@ -286,8 +217,9 @@ static int book(struct pool *pool, const struct record *wanted, struct space **o
     space->phase = SPACE_BUILDING;
     uuid_random(space->record.id);
     if (ledger_reserve(&pool->ledger, &space->booking, wanted->limit_bytes) < 0) {
+        const struct place_wish wish = wish_for(wanted);
         space_free(space);
-        return refuse_size(node, wanted, false, err);
+        return place_refuse_size(node, &wish, false, err);
     }
     if (index_add(&node->index, space) < 0) {
         ledger_release(&pool->ledger, &space->booking);

@@ -17,6 +17,7 @@ struct space *space_new(struct pool *pool)
 void space_free(struct space *space)
 {
     assert(!space->waiters && space->booking.state == BOOKING_NONE);
+    free(space->note);
     free(space);
 }
 

@@ -1,5 +1,6 @@
 /*
- * A space as the loop knows it: its record, its booking, and what is going on with it.
+ * A space as the loop knows it: its record, its booking, and what is going on with it. The cache,
+ * the directory of the 0-db and what is booked in that are kept in the same way.
  *
  * Built and live ones are in the node's index. A dying one is known to its pool's reaper alone.
  */
@@ -16,6 +17,7 @@ enum space_phase {
     SPACE_BUILDING,  /* not acknowledged: only a retry of its Reserve finds it */
     SPACE_LIVE,      /* committed */
     SPACE_RELEASING, /* live until its pool says that dying is committed */
+    SPACE_CHANGING,  /* a booking: live, and another record of it is being committed */
 };
 
 /* A call that is answered when the operation in flight ends. */
@@ -35,6 +37,7 @@ struct space_reaping {
 struct space {
     struct record record;
     struct pool *pool;
+    struct record_note *note; /* of a booking; owned */
     struct booking booking;
     enum space_phase phase;
     struct space_waiter *waiters; /* first in, first answered */

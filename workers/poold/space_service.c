@@ -99,8 +99,10 @@ static void add(struct page *page, const struct space *space)
 static void list_late(struct node *node, const void *input, struct rpc_call *call)
 {
     const Storage__V1__SpaceListRequest *request = input;
-    struct page page = {.limit = SERVICES_PAGE_MAX};
-    if (request->page_size > 0 && request->page_size < SERVICES_PAGE_MAX)
+    /* No larger than the page can become: a place for a space takes more than 4 KiB. */
+    size_t most = index_count(&node->index) + 1;
+    struct page page = {.limit = most < SERVICES_PAGE_MAX ? most : SERVICES_PAGE_MAX};
+    if (request->page_size > 0 && request->page_size < page.limit)
         page.limit = request->page_size;
     page.described = malloc(page.limit * sizeof *page.described);
     page.list = malloc(page.limit * sizeof(Storage__V1__Space *));

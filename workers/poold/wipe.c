@@ -158,13 +158,21 @@ static void on_given_up(struct pool *pool, void *data)
 static int refuse_spaces(struct pool *pool, struct err *err)
 {
     int rc = err_set(err, ERR_FAILED_PRECONDITION, 0, pool->fsid,
-                     "the pool %s has %u spaces; nothing was written", pool->fsid, pool->n_live);
-    err_hint(err, "release them first: `storagectl space list` shows them by pool");
+                     "the pool %s has %u spaces and %u bookings; nothing was written", pool->fsid,
+                     pool->n_live, pool->n_bookings);
+    err_hint(err, "release them first: `storagectl space list` and `storagectl booking list` show "
+                  "them by pool");
     for (size_t i = 0; i < order_count(&pool->objects); i++) {
         const struct space *space = order_at(&pool->objects, i);
         if (space->record.kind == RECORD_KIND_SPACE && space->record.state == RECORD_STATE_LIVE)
             err_blocker(err, "space %s%s%s", space->record.id,
                         *space->record.name ? ", named " : "", space->record.name);
+    }
+    struct index *bookings = &pool->node->bookings;
+    for (size_t i = 0; i < index_count(bookings); i++) {
+        const struct space *booking = index_at(bookings, i);
+        if (booking->pool == pool)
+            err_blocker(err, "booking %s", booking->record.id);
     }
     return rc;
 }
@@ -182,7 +190,7 @@ static int check(struct pool *pool, bool force, struct err *err)
         return err_set(err, ERR_FAILED_PRECONDITION, 0, pool->fsid,
                        "the pool %s is %s: %s; nothing was written", pool->fsid,
                        pool_state_name(pool->state), pool->reason);
-    if (pool->n_live > 0 && (mounted || !force))
+    if (pool->n_live + pool->n_bookings > 0 && (mounted || !force))
         return refuse_spaces(pool, err);
     if (mounted || force)
         return 0;

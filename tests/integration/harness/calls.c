@@ -104,3 +104,78 @@ void must_release(struct node *node, const char *id)
     autoerr struct err err = {0};
     assert_ok(call_release(node->storage, id, NULL, &err), &err);
 }
+
+/* On an SSD pool, where none is named. */
+int call_book(struct storage *storage, const char *id, const char *pool, uint64_t size_bytes,
+              Storage__V1__Booking **out_booking, struct err *err)
+{
+    Storage__V1__BookRequest request = STORAGE__V1__BOOK_REQUEST__INIT;
+    request.id = (char *)(uintptr_t)id;
+    request.pool = (char *)(uintptr_t)pool;
+    if (!*pool)
+        request.disk_type = STORAGE__V1__DISK_TYPE__DISK_TYPE_SSD;
+    request.size_bytes = size_bytes;
+    return storage_call(storage, "storage.v1.BookingService/Book", &request, out_booking, err);
+}
+
+int call_settle(struct storage *storage, const char *id, Storage__V1__Booking **out_booking,
+                struct err *err)
+{
+    Storage__V1__SettleRequest request = STORAGE__V1__SETTLE_REQUEST__INIT;
+    request.id = (char *)(uintptr_t)id;
+    return storage_call(storage, "storage.v1.BookingService/Settle", &request, out_booking, err);
+}
+
+int call_resize_booking(struct storage *storage, const char *id, uint64_t size_bytes,
+                        Storage__V1__Booking **out_booking, struct err *err)
+{
+    Storage__V1__ResizeBookingRequest request = STORAGE__V1__RESIZE_BOOKING_REQUEST__INIT;
+    request.id = (char *)(uintptr_t)id;
+    request.size_bytes = size_bytes;
+    return storage_call(storage, "storage.v1.BookingService/ResizeBooking", &request, out_booking,
+                        err);
+}
+
+int call_unbook(struct storage *storage, const char *id, bool *out_existed, struct err *err)
+{
+    Storage__V1__UnbookRequest request = STORAGE__V1__UNBOOK_REQUEST__INIT;
+    request.id = (char *)(uintptr_t)id;
+    autoreply Storage__V1__UnbookReply *reply = NULL;
+    int rc = storage_call(storage, "storage.v1.BookingService/Unbook", &request, &reply, err);
+    if (rc == 0 && out_existed)
+        *out_existed = reply->existed;
+    return rc;
+}
+
+int call_get_booking(struct storage *storage, const char *id, Storage__V1__Booking **out_booking,
+                     struct err *err)
+{
+    Storage__V1__GetBookingRequest request = STORAGE__V1__GET_BOOKING_REQUEST__INIT;
+    request.id = (char *)(uintptr_t)id;
+    return storage_call(storage, "storage.v1.BookingService/GetBooking", &request, out_booking,
+                        err);
+}
+
+int call_bookings(struct storage *storage, Storage__V1__ListBookingsReply **out_list,
+                  struct err *err)
+{
+    Storage__V1__ListBookingsRequest request = STORAGE__V1__LIST_BOOKINGS_REQUEST__INIT;
+    return storage_call(storage, "storage.v1.BookingService/ListBookings", &request, out_list, err);
+}
+
+Storage__V1__Booking *must_book(struct node *node, const char *id, const char *pool,
+                                uint64_t size_bytes)
+{
+    autoerr struct err err = {0};
+    Storage__V1__Booking *booking = NULL;
+    assert_ok(call_book(node->storage, id, pool, size_bytes, &booking, &err), &err);
+    return booking;
+}
+
+void must_unbook(struct node *node, const char *id)
+{
+    autoerr struct err err = {0};
+    bool existed = false;
+    assert_ok(call_unbook(node->storage, id, &existed, &err), &err);
+    assert_true(existed);
+}

@@ -19,8 +19,7 @@
 
 extern char **environ;
 
-enum { KEPT_MAX = 4096 };
-static char *kept[KEPT_MAX]; /* outputs, until the end of the test */
+static char **kept; /* outputs, until the end of the test */
 static size_t n_kept;
 
 /* --- files ----------------------------------------------------------------------------------- */
@@ -190,8 +189,9 @@ pid_t command_spawn(const struct command *command, int out_fd, int err_fd)
 
 static char *keep_output(int fd)
 {
-    if (n_kept == KEPT_MAX)
-        harness_fatal("too many outputs kept");
+    kept = reallocarray(kept, n_kept + 1, sizeof *kept);
+    if (!kept)
+        harness_fatal("memory");
     (void)lseek(fd, 0, SEEK_SET);
     return kept[n_kept++] = fd_read_all(fd, NULL);
 }
@@ -222,4 +222,5 @@ void command_results_free(void)
 {
     while (n_kept > 0)
         free(kept[--n_kept]);
+    free(take_ptr(kept));
 }

@@ -255,12 +255,26 @@ int call_disk(struct storage *storage, const char *id, Storage__V1__Disk **out_d
               struct err *err);
 int call_prepare(struct storage *storage, const char *disk, Storage__V1__PrepareReply **out_reply,
                  struct err *err);
+int call_book(struct storage *storage, const char *id, const char *pool, uint64_t size_bytes,
+              Storage__V1__Booking **out_booking, struct err *err);
+int call_settle(struct storage *storage, const char *id, Storage__V1__Booking **out_booking,
+                struct err *err);
+int call_resize_booking(struct storage *storage, const char *id, uint64_t size_bytes,
+                        Storage__V1__Booking **out_booking, struct err *err);
+int call_unbook(struct storage *storage, const char *id, bool *out_existed, struct err *err);
+int call_get_booking(struct storage *storage, const char *id, Storage__V1__Booking **out_booking,
+                     struct err *err);
+int call_bookings(struct storage *storage, Storage__V1__ListBookingsReply **out_list,
+                  struct err *err);
 int call_workers(struct storage *storage, Storage__V1__ControlReply **out_reply, struct err *err);
 
 /* As above, and fail the test. */
 Storage__V1__Space *must_reserve(struct node *node, const char *name, Storage__V1__DiskType type,
                                  uint64_t size_bytes);
 void must_release(struct node *node, const char *id);
+Storage__V1__Booking *must_book(struct node *node, const char *id, const char *pool,
+                                uint64_t size_bytes);
+void must_unbook(struct node *node, const char *id);
 
 static inline void cleanup_reply(void *reply)
 {

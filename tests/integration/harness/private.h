@@ -28,6 +28,7 @@ bool zram_remove(unsigned number, uint64_t deadline_ms);
 bool zram_exists(unsigned number);
 
 /* The teardown of one test; each accepts that there is nothing. */
+void freezers_end_all(void);
 void nodes_end_all(bool passed);
 void disks_remove_all(void);
 void command_results_free(void);

@@ -238,6 +238,7 @@ static int case_setup(void **state)
 static int case_teardown(void **state)
 {
     (void)state;
+    freezers_end_all();
     nodes_end_all(running.passed || running.skipped);
     unmount_below(sandbox_dir);
     disks_remove_all();

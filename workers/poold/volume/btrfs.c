@@ -5,7 +5,7 @@
 #include "btrfs.h"
 
 #include "base/cleanup.h"
-#include "step.h"
+#include "base/step.h"
 
 #include <errno.h>
 #include <fcntl.h>

@@ -1,7 +1,7 @@
 /* Plain changes to a disk, see the header. */
 #include "fsops.h"
 
-#include "step.h"
+#include "base/step.h"
 
 #include <errno.h>
 #include <fcntl.h>

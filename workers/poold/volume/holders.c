@@ -514,7 +514,7 @@ int holders_find_on_mount(const char *path, struct holders *out_holders, struct 
     if (fd < 0)
         return err_errno(err, errno, path, "cannot look for its holders");
     walk.mount_id = mounts_id(fd);
-    int rc = mounts_device(fd, &walk.fs_device, walk.err);
+    int rc = mounts_super(fd, &walk.fs_device, NULL, walk.err);
     cleanup_fd(&fd); /* it would count */
     fd = -1;
     if (rc == 0)

@@ -5,11 +5,12 @@
 #include "mounts.h"
 
 #include "base/cleanup.h"
-#include "step.h"
+#include "base/step.h"
 
 #include <errno.h>
 #include <fcntl.h>
 #include <libmount/libmount.h>
+#include <stdlib.h>
 #include <string.h>
 #include <sys/mount.h>
 #include <sys/stat.h>
@@ -73,29 +74,38 @@ int mounts_id(int fd)
     return (int)status.stx_mnt_id;
 }
 
-struct device_search {
+struct super_search {
     int id;
     dev_t device;
+    char *options;
 };
 
 static int match_id(const struct mounts_entry *entry, void *data)
 {
-    struct device_search *search = data;
+    struct super_search *search = data;
     if (entry->id != search->id)
         return 0;
     search->device = entry->device;
-    return 1;
+    search->options = strdup(entry->fs_options);
+    return search->options ? 1 : -ENOMEM;
 }
 
-int mounts_device(int fd, dev_t *out_device, struct err *err)
+int mounts_super(int fd, dev_t *out_device, char **out_options, struct err *err)
 {
-    struct device_search search = {.id = mounts_id(fd)};
+    struct super_search search = {.id = mounts_id(fd)};
     int rc = mounts_each("/proc/self/mountinfo", match_id, &search, err);
+    if (rc == -ENOMEM && !search.options)
+        return err_errno(err, ENOMEM, NULL, "cannot read the mounts");
     if (rc < 0)
         return rc;
     if (rc == 0)
         return err_set(err, ERR_NOT_FOUND, 0, NULL, "mount %d is not in mountinfo", search.id);
-    *out_device = search.device;
+    if (out_device)
+        *out_device = search.device;
+    if (out_options)
+        *out_options = search.options;
+    else
+        free(search.options);
     return 0;
 }
 
@@ -172,6 +182,20 @@ int mounts_make(const struct mounts_request *request, int *out_fd, struct err *e
     if (fd < 0)
         return refuse(context, errno, request->sources[0], "cannot mount", err);
     *out_fd = fd;
+    return 0;
+}
+
+int mounts_make_writable(int fd, const char *device, struct err *err)
+{
+    struct mount_attr attributes = {.attr_clr = MOUNT_ATTR_RDONLY};
+    autoclose int context = fspick(fd, "", FSPICK_EMPTY_PATH | FSPICK_CLOEXEC);
+    if (context < 0)
+        return err_errno(err, errno, device, "cannot change the mount");
+    if (fsconfig(context, FSCONFIG_SET_FLAG, "rw", NULL, 0) < 0 ||
+        step_around(fsconfig(context, FSCONFIG_CMD_RECONFIGURE, NULL, NULL, 0)) < 0)
+        return refuse(context, errno, device, "cannot make it writable", err);
+    if (mount_setattr(fd, "", AT_EMPTY_PATH, &attributes, sizeof attributes) < 0)
+        return err_errno(err, errno, device, "cannot make the mount writable");
     return 0;
 }
 

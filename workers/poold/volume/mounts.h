@@ -37,8 +37,12 @@ int mounts_each(const char *mountinfo, mounts_fn fn, void *data, struct err *err
 /* Id of the mount that `fd` lies on, 0 if the kernel does not tell (before 5.8). */
 int mounts_id(int fd);
 
-/* The superblock's device of the mount that `fd` lies on, as mountinfo has it. */
-int mounts_device(int fd, dev_t *out_device, struct err *err);
+/*
+ * The superblock of the mount that `fd` lies on, as mountinfo has it: its device, and its options,
+ * which are the same in all of its mounts. Either may be NULL; the options are the caller's to
+ * free.
+ */
+int mounts_super(int fd, dev_t *out_device, char **out_options, struct err *err);
 
 /* Whether `path` is `top` or lies below it. */
 bool mounts_is_below(const char *path, const char *top);
@@ -63,6 +67,9 @@ struct mounts_request {
  * the error.
  */
 int mounts_make(const struct mounts_request *request, int *out_fd, struct err *err);
+
+/* Makes a filesystem writable that was mounted read-only, and this mount of it. */
+int mounts_make_writable(int fd, const char *device, struct err *err);
 
 /* A copy of the mount at dir/name alone, nosuid,nodev; as detached as the above. */
 int mounts_clone(int dir, const char *name, int *out_fd, struct err *err);

@@ -43,14 +43,17 @@ static const char *find_fault(const Storaged__Disk__Record *record)
         {strlen(record->name) > RECORD_NAME_MAX, "its name is too long"},
         {!is_utf8(record->name) || !is_utf8(record->request_id), "its texts are not UTF-8"},
         {strlen(record->request_id) > RECORD_REQUEST_ID_MAX, "its request id is too long"},
-        {record->kind != RECORD_KIND_SPACE && record->kind != RECORD_KIND_CACHE,
+        {record->kind < RECORD_KIND_SPACE || record->kind > RECORD_KIND_BOOKING,
          "its kind is unknown"},
         {record->state < RECORD_STATE_BUILDING || record->state > RECORD_STATE_DYING,
          "its state is unknown"},
         {record->disk_type > STORAGE__V1__DISK_TYPE__DISK_TYPE_UNKNOWN, "its type is unknown"},
-        {record->qgroup == 0 || record->qgroup >> 48 != 0, "its quota group is out of range"},
+        {(record->qgroup == 0) != (record->kind == RECORD_KIND_BOOKING) ||
+             record->qgroup >> 48 != 0,
+         "its quota group is out of range"},
         {record->mode > 07777, "its mode has bits that are none"},
         {record->generation == 0, "its generation is 0"},
+        {record->note.len > RECORD_NOTE_MAX, "its note is too long"},
     };
     for (size_t i = 0; i < sizeof rules / sizeof *rules; i++)
         if (rules[i].wrong)
@@ -101,6 +104,12 @@ static int unpack_message(const uint8_t *data, size_t length, Storaged__Disk__Re
 int record_pack(const struct record *record, uint8_t out_data[RECORD_MAX], size_t *out_length,
                 struct err *err)
 {
+    return record_pack_noted(record, NULL, out_data, out_length, err);
+}
+
+int record_pack_noted(const struct record *record, const struct record_note *note,
+                      uint8_t out_data[RECORD_MAX], size_t *out_length, struct err *err)
+{
     Storaged__Disk__Record message = {
         .base = PROTOBUF_C_MESSAGE_INIT(&storaged__disk__record__descriptor),
         .id = (char *)record->id,
@@ -118,7 +127,10 @@ int record_pack(const struct record *record, uint8_t out_data[RECORD_MAX], size_
         .mode = record->mode,
         .created_us = record->created_us,
         .generation = record->generation,
+        .pending = record->pending,
     };
+    if (note)
+        message.note = (ProtobufCBinaryData){note->length, (uint8_t *)(uintptr_t)note->data};
     const char *fault = find_fault(&message);
     if (fault)
         return err_set(err, ERR_INVALID_ARGUMENT, 0, record->id, "not a valid record: %s", fault);
@@ -126,6 +138,12 @@ int record_pack(const struct record *record, uint8_t out_data[RECORD_MAX], size_
 }
 
 int record_unpack(const uint8_t *data, size_t length, struct record *out_record, struct err *err)
+{
+    return record_unpack_noted(data, length, out_record, NULL, err);
+}
+
+int record_unpack_noted(const uint8_t *data, size_t length, struct record *out_record,
+                        struct record_note *out_note, struct err *err)
 {
     Storaged__Disk__Record *message;
     int rc = unpack_message(data, length, &message, err);
@@ -144,7 +162,13 @@ int record_unpack(const uint8_t *data, size_t length, struct record *out_record,
         .mode = message->mode,
         .created_us = message->created_us,
         .generation = message->generation,
+        .pending = message->pending,
     };
+    if (out_note) {
+        out_note->length = message->note.len;
+        if (message->note.len > 0)
+            memcpy(out_note->data, message->note.data, message->note.len);
+    }
     /* find_fault() has measured them. */
     (void)snprintf(out_record->id, sizeof out_record->id, "%s", message->id);
     (void)snprintf(out_record->name, sizeof out_record->name, "%s", message->name);

@@ -19,12 +19,15 @@ enum {
     RECORD_MAX = 8192,          /* bytes on disk, the seal included */
     RECORD_NAME_MAX = 128,      /* bytes */
     RECORD_REQUEST_ID_MAX = 64, /* bytes */
+    RECORD_NOTE_MAX = 1024,     /* bytes */
 };
 
 /* The numbers are on disk. */
 enum record_kind {
     RECORD_KIND_SPACE = 1,
     RECORD_KIND_CACHE = 2,
+    RECORD_KIND_HOME = 3,    /* the directory of the pool's 0-db */
+    RECORD_KIND_BOOKING = 4, /* bytes of that; it has no subvolume and no quota group */
 };
 
 /*
@@ -48,10 +51,18 @@ struct record {
     Storage__V1__DiskType disk_type; /* as asked for */
     uint64_t size_bytes;             /* promised */
     uint64_t limit_bytes;            /* enforced on its quota group; 0: none */
-    uint64_t qgroup;                 /* n of its quota group 1/<n>; never 0 once on disk */
+    uint64_t qgroup;                 /* n of its quota group 1/<n>; never 0 once on disk, but always
+                                        in a booking */
     uint32_t uid, gid, mode;         /* of `data`; mode: permission bits */
+    bool pending;                    /* a booking that is not settled */
     uint64_t created_us;             /* realtime */
     uint64_t generation;             /* counts the changes of the record, from 1 */
+};
+
+/* What the caller of a booking keeps with it. */
+struct record_note {
+    size_t length;
+    uint8_t data[RECORD_NOTE_MAX];
 };
 
 /* Writes at most RECORD_MAX bytes. INVALID_ARGUMENT for a record that unpacking would refuse. */
@@ -63,6 +74,12 @@ int record_pack(const struct record *record, uint8_t out_data[RECORD_MAX], size_
  * UNIMPLEMENTED: written by a newer storaged; leave it alone.
  */
 int record_unpack(const uint8_t *data, size_t length, struct record *out_record, struct err *err);
+
+/* The same with a note. NULL, or of length 0: none; `out_note` may be NULL. */
+int record_pack_noted(const struct record *record, const struct record_note *note,
+                      uint8_t out_data[RECORD_MAX], size_t *out_length, struct err *err);
+int record_unpack_noted(const uint8_t *data, size_t length, struct record *out_record,
+                        struct record_note *out_note, struct err *err);
 
 /*
  * The same record in another state and with its generation counted up, as bytes; fields that a

@@ -18,6 +18,8 @@ static const char *const place_names[] = {
     [VOLUME_IN_SPACES] = VOLUME_DIR_SPACES,
     [VOLUME_IN_WEAK] = VOLUME_DIR_WEAK,
     [VOLUME_IN_CACHE] = VOLUME_DIR_CACHE,
+    [VOLUME_IN_ZDB] = VOLUME_DIR_ZDB,
+    [VOLUME_IN_BOOKINGS] = VOLUME_DIR_ZDB "/" VOLUME_DIR_BOOKINGS,
     [VOLUME_AT_TOP] = "top",
 };
 

@@ -150,7 +150,14 @@ bool volume_is_read_only(const struct volume *volume);
 
 /* ---- finding what is there ------------------------------------------------------------------ */
 
-enum volume_place { VOLUME_IN_SPACES, VOLUME_IN_WEAK, VOLUME_IN_CACHE, VOLUME_AT_TOP };
+enum volume_place {
+    VOLUME_IN_SPACES,
+    VOLUME_IN_WEAK,
+    VOLUME_IN_CACHE,
+    VOLUME_IN_ZDB,
+    VOLUME_IN_BOOKINGS,
+    VOLUME_AT_TOP,
+};
 
 /* "spaces" */
 const char *volume_place_name(enum volume_place place);
@@ -158,19 +165,21 @@ const char *volume_place_name(enum volume_place place);
 /* One entry found. Lives for the callback. */
 struct volume_object {
     enum volume_place place;
-    const char *name;            /* of the directory entry; hostile: any bytes but '/' and NUL */
-    const struct record *record; /* NULL: not known to us, left alone, see reason */
-    const char *reason;          /* without a record: why not, in words */
-    bool has_data;               /* with a record: the subvolume `data` is there */
+    const char *name;               /* of the directory entry; hostile: any bytes but '/' and NUL */
+    const struct record *record;    /* NULL: not known to us, left alone, see reason */
+    const struct record_note *note; /* with a record */
+    const char *reason;             /* without a record: why not, in words */
+    bool has_data;                  /* with a record: the subvolume `data` is there */
 };
 
 /* Returns 0 to go on; anything else ends the walk and is its result. */
 typedef int (*volume_object_fn)(const struct volume_object *object, void *data);
 
 /*
- * Every entry of spaces/, weak/ and the cache (only when it has a record), and whatever else lies
- * at the top. Live, building and dying come as they are. A record in another's directory (id and
- * entry name differ) is reported as unknown. Must have run to its end once before the first
+ * Every entry of spaces/, weak/ and zdb/bookings/, the cache and the 0-db's directory (only when
+ * they have a record), and whatever else lies at the top. Live, building and dying come as they
+ * are, but for bookings, of which only live ones are reported. A record in another's directory (id
+ * and entry name differ) is reported as unknown. Must have run to its end once before the first
  * volume_build_space() or volume_cache_ensure(), which take their quota groups from beyond what it
  * saw. 10 000 spaces take about 50 ms when cached.
  */
@@ -284,7 +293,8 @@ int volume_group_usage(const struct volume *volume, uint64_t n, uint64_t *out_by
 
 /*
  * Makes the kernel enforce what a live record says: its group exists, has its limit, and `data` is
- * a member. *out_repaired tells whether anything had to be changed. Applied, not durable.
+ * a member. *out_repaired tells whether anything had to be changed. Applied, not durable. Not while
+ * it may be marked dying: what is so already is refused, FAILED_PRECONDITION or NOT_FOUND.
  */
 int volume_enforce(const struct volume *volume, const struct record *record, bool *out_repaired,
                    struct err *err);
@@ -300,6 +310,39 @@ int volume_capacity(const struct volume *volume, struct volume_capacity *out_cap
                     struct err *err);
 /* Says in figures why there was no room for another object: -ERR_RESOURCE_EXHAUSTED, ENOSPC. */
 int volume_refuse_full(const struct volume *volume, struct err *err);
+
+/* ---- the 0-db's directory ------------------------------------------------------------------- */
+
+/*
+ * Finds or makes zdb/data, and the folder of the bookings. `wanted` says whose it shall be (uid,
+ * gid) and what the 0-db may use for itself (limit_bytes); one that is there stays what it was made
+ * with. Never destroyed; as protected as the cache. Applied, not durable. DATA_LOSS when its
+ * subvolume is not there.
+ */
+int volume_home_ensure(struct volume *volume, const struct record *wanted,
+                       struct record *out_record, struct err *err);
+
+/*
+ * Makes the kernel enforce `limit_bytes` on it, or what is charged now where that is more, though
+ * never more than it enforced before. Applied, not durable.
+ */
+int volume_home_limit(const struct volume *volume, const struct record *home, uint64_t limit_bytes,
+                      uint64_t *out_limit_bytes, struct err *err);
+
+/*
+ * Makes a live booking in a home that is there: applied, not durable. The caller fills id (his
+ * own), disk_type, size_bytes, limit_bytes, created_us and pending; this the rest. A failure leaves
+ * nothing. ALREADY_EXISTS; RESOURCE_EXHAUSTED. Bookings are of the executor's thread alone.
+ */
+int volume_booking_make(const struct volume *volume, struct record *record,
+                        const struct record_note *note, struct err *err);
+/* Writes the record of a live one anew. */
+int volume_booking_change(const struct volume *volume, const struct record *record,
+                          const struct record_note *note, struct err *err);
+/* Applied, not durable. Works on a full filesystem; OK when there is none. */
+int volume_booking_end(const struct volume *volume, const struct record *record, struct err *err);
+/* Removes what was never finished, and what was ended. Before the scan of an open. */
+void volume_booking_sweep(const struct volume *volume);
 
 /* ---- the cache ------------------------------------------------------------------------------ */
 

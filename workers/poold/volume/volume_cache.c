@@ -194,12 +194,14 @@ int volume_open_bound_cache(const char *path, const char *fsid)
     autoclose int fd = fsops_open_dir(AT_FDCWD, path);
     if (fd < 0)
         return fd;
+    if (btrfs_read_filesystem(fd, &filesystem) == 0)
+        uuid_format(filesystem.fsid, has);
+    if (strcmp(has, fsid) != 0)
+        return -ENOENT;
     struct bound_cache bound = {.id = mounts_id(fd)};
     if (mounts_each("/proc/self/mountinfo", match_cache, &bound, NULL) < 0 || !bound.is_cache)
         return -ENOENT;
-    if (btrfs_read_filesystem(fd, &filesystem) == 0)
-        uuid_format(filesystem.fsid, has);
-    return strcmp(has, fsid) == 0 ? take_fd(&fd) : -ENOENT;
+    return take_fd(&fd);
 }
 
 static int attach(const struct volume *volume, const char *path, struct err *err)

@@ -1,5 +1,5 @@
 /*
- * Opening a volume: look without writing, refuse with the reason, and only then mount for good.
+ * Opening a volume: look without writing, refuse with the reason, and only then write.
  *
  * An attempt collects what has been made; whatever way it ends, what is left in it is closed, and a
  * detached mount goes with its last descriptor. It is attached as the very last step that can fail
@@ -50,7 +50,7 @@ const char *volume_problem_name(enum volume_problem problem)
     return (size_t)problem < array_length(problem_names) ? problem_names[problem] : "internal";
 }
 
-/* The error is set already; names the problem and returns its code. */
+/* Names the problem of the error that is set already, and returns its code. */
 static int fail(struct attempt *attempt, enum volume_problem problem)
 {
     attempt->problem = problem;
@@ -125,11 +125,28 @@ static int open_mount(struct attempt *attempt, bool read_only, int *out_mount, i
     return 0;
 }
 
-static int peek(struct attempt *attempt)
+/*
+ * Read-only, verified, and then writable: a small part of what a second mount takes. Not with a log
+ * pending, which is passed over while looking and has to be replayed by a mount of its own.
+ */
+static int mount_verified(struct attempt *attempt, int *out_mount, int *out_root)
 {
     autoclose int mount = -1, root = -1;
     int rc = open_mount(attempt, true, &mount, &root);
-    return rc < 0 ? rc : verify(attempt, root);
+    if (rc == 0)
+        rc = verify(attempt, root);
+    if (rc < 0)
+        return rc;
+    if (attempt->spec->log_pending) {
+        (void)close(take_fd(&root));
+        (void)close(take_fd(&mount));
+        return open_mount(attempt, false, out_mount, out_root);
+    }
+    if (mounts_make_writable(mount, attempt->spec->members[0].path, attempt->err) < 0)
+        return fail(attempt, VOLUME_PROBLEM_MOUNT_FAILED);
+    *out_mount = take_fd(&mount);
+    *out_root = take_fd(&root);
+    return 0;
 }
 
 static int make_directory(const char *path, mode_t mode, struct err *err)
@@ -316,34 +333,22 @@ static int open_folders(struct attempt *attempt)
     return fail(attempt, VOLUME_PROBLEM_CORRUPT);
 }
 
-static int match_options(const struct mounts_entry *entry, void *data)
-{
-    const struct volume *volume = data;
-    if (entry->device != volume->fs_device)
-        return 0;
-    return mounts_has_option(entry->fs_options, "user_subvol_rm_allowed") ? 1
-           : mounts_has_option(entry->fs_options, "ro")                   ? 2
-                                                                          : 0;
-}
-
 /* Options belong to the superblock, which somebody may have mounted before us. */
 static int check_options(struct attempt *attempt)
 {
-    static const char *const reasons[] = {
-        [1] = "it is mounted with user_subvol_rm_allowed, which lets tenants destroy spaces",
-        [2] = "it is mounted read-only",
-    };
     struct volume *volume = attempt->volume;
-    int rc = mounts_device(volume->root, &volume->fs_device, attempt->err);
-    if (rc == 0)
-        rc = mounts_each("/proc/self/mountinfo", match_options, volume, attempt->err);
-    if (rc == 0)
+    autofree char *options = NULL;
+    if (mounts_super(volume->root, &volume->fs_device, &options, attempt->err) < 0)
+        return fail(attempt, VOLUME_PROBLEM_MOUNT_FAILED);
+    const char *reason =
+        mounts_has_option(options, "user_subvol_rm_allowed")
+            ? "it is mounted with user_subvol_rm_allowed, which lets tenants destroy spaces"
+        : mounts_has_option(options, "ro") ? "it is mounted read-only"
+                                           : NULL;
+    if (!reason)
         return 0;
-    if (rc > 0) {
-        (void)err_set(attempt->err, ERR_FAILED_PRECONDITION, 0, volume->info.fsid, "%s",
-                      reasons[rc]);
-        err_hint(attempt->err, "unmount it everywhere; storaged then mounts it by itself");
-    }
+    (void)err_set(attempt->err, ERR_FAILED_PRECONDITION, 0, volume->info.fsid, "%s", reason);
+    err_hint(attempt->err, "unmount it everywhere; storaged then mounts it by itself");
     return fail(attempt, VOLUME_PROBLEM_MOUNT_FAILED);
 }
 
@@ -379,9 +384,7 @@ static int open_fresh(struct attempt *attempt)
     autoclose int mount = -1;
     int rc = check_devices(attempt);
     if (rc == 0)
-        rc = peek(attempt);
-    if (rc == 0)
-        rc = open_mount(attempt, false, &mount, &attempt->volume->root);
+        rc = mount_verified(attempt, &mount, &attempt->volume->root);
     if (rc == 0)
         rc = make_ours(attempt);
     if (rc == 0)

@@ -11,12 +11,13 @@
 #include <stdatomic.h>
 
 /* The layout below the top of the filesystem. */
-#define VOLUME_DIR_META   ".storaged"
-#define VOLUME_DIR_WEAK   "weak"
-#define VOLUME_DIR_SPACES "spaces"
-#define VOLUME_DIR_CACHE  "cache"
-#define VOLUME_DIR_ZDB    "zdb"
-#define VOLUME_DATA       "data" /* the subvolume in an object's directory */
+#define VOLUME_DIR_META     ".storaged"
+#define VOLUME_DIR_WEAK     "weak"
+#define VOLUME_DIR_SPACES   "spaces"
+#define VOLUME_DIR_CACHE    "cache"
+#define VOLUME_DIR_ZDB      "zdb"
+#define VOLUME_DIR_BOOKINGS "bookings" /* in zdb */
+#define VOLUME_DATA         "data"     /* the subvolume in an object's directory */
 
 enum { VOLUME_NESTED_MAX = 65536 }; /* subvolumes in one space; one with more is not reaped */
 
@@ -87,6 +88,9 @@ int volume_open_object(const struct volume *volume, const char *id, const enum v
 
 /* Its record. NOT_FOUND when it has none. */
 int volume_load_record(int fd, const char *object, struct record *out_record, struct err *err);
+/* `out_note` may be NULL. */
+int volume_load_noted(int fd, const char *object, struct record *out_record,
+                      struct record_note *out_note, struct err *err);
 int volume_store_record(int fd, const struct record *record, struct err *err);
 
 /*

@@ -202,28 +202,34 @@ static void wake_cleaner(const struct reap *reap)
 /*
  * The kernel tells nobody that a subvolume is dropped but a caller that waits without a deadline
  * (BTRFS_IOC_SUBVOL_SYNC_WAIT, 6.13): so it is asked again, after pauses, until wait_ms are over.
+ *
+ * What a dropped subvolume was charged is given back by a commit at the latest: only what is still
+ * charged after one is charged for somebody else's sake.
  */
 static int remove_groups(struct reap *reap, uint32_t wait_ms)
 {
     enum volume_reaped *state = &reap->result.reaped;
     uint64_t deadline_ms = clock_monotonic_ms() + wait_ms;
+    bool settled = false;
     for (uint64_t wait = PAUSE_LEAST_MS;; wait = wait < PAUSE_MOST_MS ? wait * 2 : PAUSE_MOST_MS) {
         int rc = remove_group(reap, state);
         if (rc < 0)
             return refuse(reap, rc, "cannot remove its quota group");
-        if (*state == VOLUME_REAP_GONE)
+        if (*state == VOLUME_REAP_GONE || (*state == VOLUME_REAP_CHARGED && settled))
             return 0;
         wake_cleaner(reap);
-        if (clock_monotonic_ms() >= deadline_ms)
+        if (clock_monotonic_ms() >= deadline_ms) {
+            *state = VOLUME_REAP_NOT_YET;
             return 0;
+        }
         volume_pause_ms(wait);
-        /* What was destroyed by a call that was killed has not been committed; and what a dropped
-         * subvolume was charged is given back by a commit at the latest. */
+        /* What was destroyed by a call that was killed has not been committed either. */
         if (*state == VOLUME_REAP_CHARGED || reap->result.subvolumes == 0) {
             rc = volume_commit(reap->volume, reap->err);
             if (rc < 0)
                 return rc;
         }
+        settled = *state == VOLUME_REAP_CHARGED;
     }
 }
 
@@ -260,6 +266,9 @@ static int reap_object(struct reap *reap, uint32_t wait_ms)
     if (rc == 0)
         (void)volume_read_charge(reap->volume->info.fsid, 1, reap->record.qgroup,
                                  &reap->result.remaining_bytes);
+    /* What is there stays booked: its limit, until it is known to be charged less. */
+    if (rc == 0 && reap->result.remaining_bytes == 0)
+        reap->result.reaped = VOLUME_REAP_NOT_YET;
     return rc;
 }
 

@@ -31,10 +31,10 @@ static int report_unknown(struct scan *scan, enum volume_place place, const char
 }
 
 static int report_record(struct scan *scan, enum volume_place place, const char *name,
-                         const struct record *record, int fd)
+                         const struct record *record, const struct record_note *note, int fd)
 {
     struct stat status;
-    struct volume_object object = {.place = place, .name = name, .record = record};
+    struct volume_object object = {.place = place, .name = name, .record = record, .note = note};
     object.has_data = fstatat(fd, VOLUME_DATA, &status, AT_SYMLINK_NOFOLLOW) == 0 &&
                       S_ISDIR(status.st_mode) && status.st_ino == BTRFS_FIRST_FREE_OBJECTID;
     if (record->qgroup > scan->highest_group)
@@ -64,16 +64,21 @@ static const char *find_misplaced(enum volume_place place, const char *name,
 {
     if (place == VOLUME_IN_CACHE)
         return record->kind == RECORD_KIND_CACHE ? NULL : "the cache's record is that of a space";
+    if (place == VOLUME_IN_ZDB)
+        return record->kind == RECORD_KIND_HOME ? NULL : "the 0-db's record is that of another";
     if (strcmp(record->id, name) != 0)
         return "its record is that of another directory";
     if (place == VOLUME_IN_SPACES && record->kind != RECORD_KIND_SPACE)
         return "its record is not that of a space";
+    if (place == VOLUME_IN_BOOKINGS && record->kind != RECORD_KIND_BOOKING)
+        return "its record is not that of a booking";
     return NULL;
 }
 
 static int scan_object(struct scan *scan, int dir, enum volume_place place, const char *name)
 {
     struct record record;
+    struct record_note note = {0};
     autoerr struct err why = {0};
     autoclose int fd = fsops_open_dir(dir, name);
     if (fd < 0)
@@ -81,17 +86,23 @@ static int scan_object(struct scan *scan, int dir, enum volume_place place, cons
                              : report_unknown(scan, place, name,
                                               fd == -ENOTDIR || fd == -ELOOP ? "not a directory"
                                                                              : strerror(-fd));
-    if (volume_load_record(fd, name, &record, &why) < 0) {
-        if (why.os_errno == ENODATA && place == VOLUME_IN_CACHE)
+    if (volume_load_noted(fd, name, &record, &note, &why) < 0) {
+        if (why.os_errno == ENODATA && (place == VOLUME_IN_CACHE || place == VOLUME_IN_ZDB))
             return 0; /* not made yet */
         if (why.os_errno == ENODATA && place == VOLUME_IN_WEAK && uuid_valid(name) && is_empty(fd))
             return report_unbegun(scan, name);
         return report_unknown(scan, place, name, why.message);
     }
+    /* It holds nothing: volume_booking_sweep() removes it. */
+    if (record.kind == RECORD_KIND_BOOKING && record.state != RECORD_STATE_LIVE)
+        return 0;
+    /* It was complete when it came here, and lacks that mark alone. */
+    if (place == VOLUME_IN_ZDB && record.state == RECORD_STATE_BUILDING)
+        record.state = RECORD_STATE_LIVE;
     const char *misplaced = find_misplaced(place, name, &record);
     if (misplaced)
         return report_unknown(scan, place, name, misplaced);
-    return report_record(scan, place, name, &record, fd);
+    return report_record(scan, place, name, &record, &note, fd);
 }
 
 typedef int (*entry_fn)(struct scan *scan, int dir, enum volume_place place, const char *name);
@@ -120,6 +131,14 @@ static int scan_entries(struct scan *scan, int from, enum volume_place place, en
         if (rc != 0)
             return rc;
     }
+}
+
+/* Only what has been booked in has the folder. */
+static int scan_bookings(struct scan *scan)
+{
+    autoclose int zdb = fsops_open_dir(scan->volume->root, VOLUME_DIR_ZDB);
+    autoclose int bookings = zdb < 0 ? -1 : fsops_open_dir(zdb, VOLUME_DIR_BOOKINGS);
+    return bookings < 0 ? 0 : scan_entries(scan, bookings, VOLUME_IN_BOOKINGS, scan_object);
 }
 
 static int scan_top(struct scan *scan, int dir, enum volume_place place, const char *name)
@@ -157,6 +176,10 @@ int volume_scan(struct volume *volume, volume_object_fn fn, void *data, struct e
         rc = scan_entries(&scan, volume->root, VOLUME_AT_TOP, scan_top);
     if (rc == 0)
         rc = scan_object(&scan, volume->root, VOLUME_IN_CACHE, VOLUME_DIR_CACHE);
+    if (rc == 0)
+        rc = scan_object(&scan, volume->root, VOLUME_IN_ZDB, VOLUME_DIR_ZDB);
+    if (rc == 0)
+        rc = scan_bookings(&scan);
     if (rc == 0)
         rc = scan_entries(&scan, volume->weak, VOLUME_IN_WEAK, scan_object);
     if (rc == 0)

@@ -56,12 +56,18 @@ static int load_bytes(int fd, const char *object, uint8_t out_data[RECORD_MAX], 
     return 0;
 }
 
-int volume_load_record(int fd, const char *object, struct record *out_record, struct err *err)
+int volume_load_noted(int fd, const char *object, struct record *out_record,
+                      struct record_note *out_note, struct err *err)
 {
     uint8_t data[RECORD_MAX];
     size_t length;
     int rc = load_bytes(fd, object, data, &length, err);
-    return rc < 0 ? rc : record_unpack(data, length, out_record, err);
+    return rc < 0 ? rc : record_unpack_noted(data, length, out_record, out_note, err);
+}
+
+int volume_load_record(int fd, const char *object, struct record *out_record, struct err *err)
+{
+    return volume_load_noted(fd, object, out_record, NULL, err);
 }
 
 int volume_store_record(int fd, const struct record *record, struct err *err)

@@ -63,8 +63,10 @@ int volume_group_usage(const struct volume *volume, uint64_t n, uint64_t *out_by
 
 static int open_record_dir(const struct volume *volume, const struct record *record)
 {
-    return record->kind == RECORD_KIND_CACHE ? fsops_open_dir(volume->root, VOLUME_DIR_CACHE)
-                                             : fsops_open_dir(volume->spaces, record->id);
+    if (record->kind == RECORD_KIND_SPACE)
+        return fsops_open_dir(volume->spaces, record->id);
+    return fsops_open_dir(volume->root,
+                          record->kind == RECORD_KIND_CACHE ? VOLUME_DIR_CACHE : VOLUME_DIR_ZDB);
 }
 
 static int enforce_limit(const struct volume *volume, const struct record *record, bool *repaired)
@@ -115,14 +117,26 @@ static int enforce_membership(const struct volume *volume, const struct record *
     return rc;
 }
 
+/* A group that is made for what was reaped meanwhile would be nobody's. */
+static int check_live(const struct volume *volume, const struct record *record, struct err *err)
+{
+    struct record now = *record;
+    int rc =
+        record->kind == RECORD_KIND_SPACE ? volume_read_record(volume, record->id, &now, err) : 0;
+    if (rc == 0 && now.state != RECORD_STATE_LIVE)
+        rc = err_set(err, ERR_FAILED_PRECONDITION, 0, record->id, "it is %s",
+                     record_state_name(now.state));
+    return rc;
+}
+
 int volume_enforce(const struct volume *volume, const struct record *record, bool *out_repaired,
                    struct err *err)
 {
     bool repaired = false;
-    if (record->state != RECORD_STATE_LIVE)
-        return err_set(err, ERR_FAILED_PRECONDITION, 0, record->id, "it is %s",
-                       record_state_name(record->state));
-    int rc = enforce_limit(volume, record, &repaired);
+    int rc = check_live(volume, record, err);
+    if (rc < 0)
+        return rc;
+    rc = enforce_limit(volume, record, &repaired);
     if (rc == 0)
         rc = enforce_membership(volume, record, &repaired);
     if (rc < 0)
