@@ -9,9 +9,11 @@
 #include <getopt.h>
 #include <stdio.h>
 
+enum { ROWS = 3 };
+
 static const struct {
     struct harness_case suite;
-    const char *rows[3]; /* prefixes of the names of its rows */
+    const char *rows[ROWS]; /* prefixes of the names of its rows */
 } suites[] = {
     {harness_case(suite_reserve), {"reserve_"}},
     {harness_case(suite_writer), {"reserve_beside_writer"}},
@@ -20,6 +22,11 @@ static const struct {
     {harness_case(suite_events), {"event_"}},
     {harness_case(suite_boot), {"boot_"}},
     {harness_case(suite_memory), {"memory_"}},
+    {harness_case(suite_zdb_rates), {"zdb_set_", "zdb_get_"}},
+    {harness_case(suite_zdb_sync), {"zdb_sync_"}},
+    {harness_case(suite_zdb_million), {"zdb_memory_", "zdb_scan_", "zdb_restart_"}},
+    {harness_case(suite_zdb_sequential), {"zdb_sequential_"}},
+    {harness_case(suite_zdb_compaction), {"zdb_get_p99_"}},
 };
 
 static void usage(FILE *out)
@@ -33,6 +40,14 @@ static void usage(FILE *out)
 static void finish(void)
 {
     report_finish();
+}
+
+static bool is_wanted(const char *const rows[static ROWS])
+{
+    for (unsigned i = 0; i < ROWS; i++)
+        if (rows[i] && report_wants(rows[i]))
+            return true;
+    return false;
 }
 
 int main(int argc, char **argv)
@@ -61,8 +76,7 @@ int main(int argc, char **argv)
     }
     report_init(json, only);
     for (size_t i = 0; i < array_length(suites); i++)
-        if (report_wants(suites[i].rows[0]) ||
-            (suites[i].rows[1] && report_wants(suites[i].rows[1])))
+        if (is_wanted(suites[i].rows))
             wanted[n++] = suites[i].suite;
     if (n == 0) {
         fprintf(stderr, "bench: no row is named %s\n", only);

@@ -13,6 +13,12 @@ void suite_events(void);  /* event_* */
 void suite_boot(void);    /* boot_* */
 void suite_memory(void);  /* memory_* */
 
+void suite_zdb_rates(void);      /* zdb_set_*, zdb_get_* */
+void suite_zdb_sync(void);       /* zdb_sync_* */
+void suite_zdb_million(void);    /* zdb_memory_*, zdb_scan_*, zdb_restart_* */
+void suite_zdb_sequential(void); /* zdb_sequential_* */
+void suite_zdb_compaction(void); /* zdb_get_p99_* */
+
 /* The program as the floor of a read call: an nng server that sends back what it gets. */
 int echo_main(const char *url);
 

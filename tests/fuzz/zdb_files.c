@@ -3,10 +3,9 @@
 
 #include "base/cleanup.h"
 #include "base/log.h"
-#include "zdb/commit.h"
-#include "zdb/config.h"
-#include "zdb/load.h"
-#include "zdb/store.h"
+#include "load.h"
+#include "store.h"
+#include "sync.h"
 
 #include <fcntl.h>
 #include <sched.h>
@@ -19,7 +18,7 @@ static struct {
     int data, index;
 } dirs = {-1, -1};
 
-static struct ns_config config = {.datasize = 1 << 20, .mixed = true};
+static const struct ns_config config = {.datasize = 1 << 20, .mixed = true};
 
 static int make_tmpfs(void)
 {
@@ -116,7 +115,7 @@ static bool load(enum peer_mode mode, struct ns *ns)
 {
     autoerr struct err err = {0};
     *ns = (struct ns){.name = "fuzz",
-                      .mode = mode == PEER_SEQ ? ZDB_MODE_SEQ : ZDB_MODE_USER,
+                      .mode = mode == PEER_SEQ ? FORMAT_SEQ : FORMAT_USER,
                       .config = &config,
                       .data_dir = dirs.data,
                       .index_dir = dirs.index};
@@ -124,7 +123,7 @@ static bool load(enum peer_mode mode, struct ns *ns)
     if (rc == 0)
         return true;
     fuzz_check_refusal(rc, &err);
-    load_forget(ns);
+    ns_unload(ns);
     return false;
 }
 
@@ -137,9 +136,9 @@ struct value {
 
 static struct value read_value(struct ns *ns, struct peer_key key, uint8_t *payload)
 {
-    struct ns_entry entry;
+    struct store_entry entry;
     if (store_find(ns, key.at, key.size, &entry) != STORE_OK || entry.length > VALUE_MAX ||
-        store_read(ns, &entry, payload) != STORE_OK)
+        store_read(ns, &entry, key.at, key.size, payload) != STORE_OK)
         return (struct value){0};
     return (struct value){true, entry.length, peer_crc(payload, entry.length)};
 }
@@ -160,20 +159,23 @@ static size_t collect_keys(const struct peer_ns *model, struct peer_key keys[KEY
 static bool add(struct ns *ns, uint64_t *out_id)
 {
     static const char text[] = "what is new";
-    bool seq = ns->mode == ZDB_MODE_SEQ;
-    struct store_write write = {
-        .key = "new", .key_length = seq ? 0 : 3, .value = text, .length = strlen(text), .time = 99};
-    struct ns_entry existing;
+    bool seq = ns->mode == FORMAT_SEQ;
+    struct store_write write = {.key = "new",
+                                .key_size = seq ? 0 : 3,
+                                .value = text,
+                                .length = sizeof text - 1,
+                                .time = 99};
+    struct store_entry existing;
     bool exists = !seq && store_find(ns, "new", 3, &existing) == STORE_OK;
     enum store_status status = store_set(ns, &write, exists ? &existing : NULL, out_id);
-    int rc = commit_end(ns, NULL, NULL);
+    int rc = sync_now(ns);
     return (status == STORE_OK || status == STORE_UNCHANGED) && rc == 0;
 }
 
 static void check_new(struct ns *ns, uint64_t id, uint8_t *payload)
 {
     struct peer_key key = {"new", 3};
-    if (ns->mode == ZDB_MODE_SEQ)
+    if (ns->mode == FORMAT_SEQ)
         key = (struct peer_key){&id, sizeof id};
     struct value value = read_value(ns, key, payload);
     fuzz_check(value.readable && value.size == 11 && memcmp(payload, "what is new", 11) == 0);
@@ -199,12 +201,12 @@ void zdb_files_load(enum peer_mode mode, const struct peer_ns *model, zdb_files_
                 check(model, keys[i], payload, values[i].size);
         }
         if (life == 0)
-            load_forget(&ns);
+            ns_unload(&ns);
     }
     bool added = add(&ns, &id);
     if (added)
         check_new(&ns, id, payload);
-    load_forget(&ns);
+    ns_unload(&ns);
     fuzz_check(load(mode, &ns));
     for (size_t i = 0; i < n; i++) {
         struct value after = read_value(&ns, keys[i], payload);
@@ -213,5 +215,5 @@ void zdb_files_load(enum peer_mode mode, const struct peer_ns *model, zdb_files_
     }
     if (added)
         check_new(&ns, id, payload);
-    load_forget(&ns);
+    ns_unload(&ns);
 }

@@ -5,7 +5,7 @@
 #include "fuzz.h"
 
 #include "base/cleanup.h"
-#include "zdb/resp.h"
+#include "resp.h"
 
 #include <stdio.h>
 #include <string.h>

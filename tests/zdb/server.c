@@ -102,15 +102,16 @@ bool server_runs(const struct server *server)
     return server->pid > 0 && !has_ended(server, 0);
 }
 
-/* It binds, then it listens: between the two a connection is refused, for a moment. */
-static void wait_serving(struct server *server, int births)
+/* It binds, then it listens: between the two a connection is refused, for a moment. False if it has
+ * ended, and is reaped. */
+static bool wait_serving(struct server *server, int births, int *out_code)
 {
     uint64_t deadline = clock_monotonic_ms() + SERVER_WAIT_MS;
     for (bool seen = false;;) {
         struct client *client = client_try_unix(server->socket);
         if (client) {
             client_close(client);
-            return;
+            return true;
         }
         seen = seen || access(server->socket, F_OK) == 0;
         struct pollfd fds[2] = {{.fd = server->pidfd, .events = POLLIN},
@@ -118,21 +119,39 @@ static void wait_serving(struct server *server, int births)
         (void)poll(fds, 2, seen ? 1 : 1000);
         char events[4096];
         (void)!read(births, events, sizeof events);
-        if (fds[0].revents || clock_monotonic_ms() > deadline) {
+        if (fds[0].revents) {
+            *out_code = reap(server);
+            return false;
+        }
+        if (clock_monotonic_ms() > deadline) {
             server_print_log(server);
-            int code = fds[0].revents ? reap(server) : -1;
-            fail_msg("the server does not serve (exit code %d)", code);
+            fail_msg("the server does not serve");
         }
     }
 }
 
-void server_start(struct server *server, const char *const *flags)
+static bool start(struct server *server, const char *const *flags, int *out_code)
 {
     autoclose int births = inotify_init1(IN_NONBLOCK | IN_CLOEXEC);
     assert_true(births >= 0 &&
                 inotify_add_watch(births, server->dir, IN_CREATE | IN_MOVED_TO) >= 0);
     spawn(server, flags);
-    wait_serving(server, births);
+    return wait_serving(server, births, out_code);
+}
+
+bool server_try_start(struct server *server, const char *const *flags)
+{
+    int code;
+    return start(server, flags, &code);
+}
+
+void server_start(struct server *server, const char *const *flags)
+{
+    int code = 0;
+    if (start(server, flags, &code))
+        return;
+    server_print_log(server);
+    fail_msg("the server does not serve (exit code %d)", code);
 }
 
 int server_start_refused(struct server *server, const char *const *flags)

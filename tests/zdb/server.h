@@ -35,6 +35,8 @@ void server_init(struct server *server, const char *dir);
 void server_start(struct server *server, const char *const *flags);
 #define server_start_with(server, ...)                                                             \
     server_start((server), (const char *const[]){__VA_ARGS__, NULL})
+/* False if it ends before it serves. */
+bool server_try_start(struct server *server, const char *const *flags);
 /* Starts it where it must refuse: its exit code. */
 int server_start_refused(struct server *server, const char *const *flags);
 /* SIGTERM; fails unless it ends as it should. */

@@ -193,7 +193,9 @@ static void scan_all(const char *command, char *keys, size_t room)
         assert_memory_equal(bytes, "*2\r\n$17\r\n", 9);
         memcpy(cursor, bytes + 9, sizeof cursor);
         n_words = 2;
-        for (size_t at = 9 + 17 + 2; at < size;) {
+        size_t at = 9 + 17 + 2; /* the head of the list, which may look like that of an entry */
+        for (at = (size_t)((uint8_t *)memchr(bytes + at, '\n', size - at) - bytes) + 1;
+             at < size;) {
             if (memcmp(bytes + at, "*3\r\n", 4) == 0) { /* key of one letter */
                 assert_memory_equal(bytes + at + 4, "$1\r\n", 4);
                 assert_true(used + 1 < room);

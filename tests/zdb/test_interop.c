@@ -246,8 +246,9 @@ static void every_kind_of_change_is_written_as_upstream_does(void)
 
 static void a_workload_is_written_as_upstream_does(enum peer_mode mode)
 {
-    static const char *const small[] = {"--datasize", "512K", NULL};
-    static const char *const small_seq[] = {"--datasize", "512K", "--mode", "seq", NULL};
+    static const char *const small[] = {"--datasize", "512K", "--compact", "0", NULL};
+    static const char *const small_seq[] = {"--datasize", "512K", "--mode", "seq",
+                                            "--compact",  "0",    NULL};
     const char *const *flags = mode == PEER_SEQ ? small_seq : small;
     twin_begin("default", mode, 512 << 10);
     server_start(&zdb, flags);

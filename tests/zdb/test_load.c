@@ -142,7 +142,7 @@ static void peers_that_vanish_are_forgotten(void)
         assert_true(client_send(on(1), half, strlen(half)));
         hangup(1); /* its reply has nobody */
     }
-    ask(2, "GET keys", "=0123456789");
+    ask(1, "GET keys", "=0123456789"); /* a new connection comes behind those before */
 }
 
 /* "memory" and a number of MiB in one line of --help: the bound that it states. */

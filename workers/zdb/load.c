@@ -1,0 +1,360 @@
+/* What is looked at before the entries are: which files there are, their headers, and the mode. */
+#include "load_private.h"
+
+#include "base/cleanup.h"
+#include "base/log.h"
+#include "sync.h"
+
+#include <errno.h>
+#include <fcntl.h>
+#include <stdio.h>
+#include <string.h>
+#include <sys/stat.h>
+
+/* --- shared by both modes -------------------------------------------------------------------- */
+
+int load_io(struct load *load, const struct file *file, int rc, const char *what)
+{
+    char name[FILE_NAME_SIZE];
+    if (rc >= 0)
+        return 0;
+    return err_errno(load->err, -rc, load->ns->name, "cannot %s %s", what, file_name(file, name));
+}
+
+int load_sizes(struct load *load, uint32_t id, uint64_t *out_data, uint64_t *out_index)
+{
+    struct pair *pair = load->ns->pairs[id];
+    *out_data = *out_index = 0;
+    int fd = file_fd(&pair->index);
+    int rc = fd < 0 ? fd : io_size(fd, out_index);
+    if (rc < 0)
+        return load_io(load, &pair->index, rc, "open");
+    if (pair->missing)
+        return 0;
+    fd = file_fd(&pair->data);
+    rc = fd < 0 ? fd : io_size(fd, out_data);
+    return load_io(load, &pair->data, rc, "open");
+}
+
+static void tell_cut(const struct load *load, const struct file *file, uint64_t from, uint64_t size,
+                     const char *why)
+{
+    char name[FILE_NAME_SIZE];
+    log_warning("a file is repaired", "namespace", load->ns->name, "file", file_name(file, name),
+                "why", why, "kept_bytes", log_u64(from), "cut_bytes", log_u64(size - from));
+}
+
+int load_cut_data(struct load *load, uint32_t id, uint64_t offset, uint64_t *size)
+{
+    struct file *file = &load->ns->pairs[id]->data;
+    if (id + 1 < load->ns->n_pairs) {
+        log_warning("the end of a data file cannot be read", "namespace", load->ns->name, "file_id",
+                    log_u64(id), "offset", log_u64(offset));
+        return 0;
+    }
+    tell_cut(load, file, offset, *size, "its end is no whole entry");
+    int fd = file_fd(file);
+    int rc = fd < 0 ? fd : io_truncate(fd, offset);
+    *size = offset;
+    return load_io(load, file, rc, "cut");
+}
+
+int load_cut_index(struct load *load, uint32_t id, uint64_t offset, const char *why)
+{
+    struct file *file = &load->ns->pairs[id]->index;
+    uint64_t size = offset;
+    int fd = file_fd(file);
+    int rc = fd < 0 ? fd : io_size(fd, &size);
+    if (rc == 0 && size > offset) {
+        tell_cut(load, file, offset, size, why);
+        rc = io_truncate(fd, offset);
+    }
+    return load_io(load, file, rc, "cut");
+}
+
+int load_add_begin(struct load *load, uint32_t id, uint64_t size)
+{
+    append_begin(&load->index, &load->ns->pairs[id]->index, size, 0);
+    load->replayed = true;
+    load->ns->pairs[id]->dirty = true;
+    return 0;
+}
+
+int load_add(struct load *load, const struct format_index_entry *head, const uint8_t *key)
+{
+    struct iovec parts[] = {{(void *)(uintptr_t)head, sizeof *head},
+                            {(void *)(uintptr_t)key, head->key_size}};
+    int rc = append_allocate(&load->index, sizeof *head + head->key_size, false);
+    if (rc == 0)
+        rc = append_put(&load->index, parts, 2);
+    return load_io(load, load->index.file, rc, "add to");
+}
+
+int load_add_end(struct load *load)
+{
+    int rc = append_flush(&load->index);
+    rc = load_io(load, load->index.file, rc, "add to");
+    append_end(&load->index);
+    return rc;
+}
+
+int load_rewrite(struct load *load, uint32_t id, uint32_t offset,
+                 const struct format_index_entry *head)
+{
+    struct file *file = &load->ns->pairs[id]->index;
+    int rc = load->index.file == file ? append_flush(&load->index) : 0;
+    int fd = rc < 0 ? rc : file_fd(file);
+    rc = fd < 0 ? fd : io_write(fd, IO_INDEX, head, sizeof *head, offset);
+    load->ns->pairs[id]->dirty = true;
+    return load_io(load, file, rc, "write");
+}
+
+int load_mark_dead(struct load *load, uint32_t id, uint32_t offset)
+{
+    static const uint8_t dead = FORMAT_DEAD;
+    struct file *file = &load->ns->pairs[id]->index;
+    uint64_t at = offset + offsetof(struct format_index_entry, flags);
+    if (load->index.file == file && at >= load->index.written) {
+        load->index.buffer[at - load->index.written] |= FORMAT_DEAD;
+        return 0;
+    }
+    int fd = file_fd(file);
+    int rc = fd < 0 ? fd : io_write(fd, IO_INDEX, &dead, 1, at);
+    load->ns->pairs[id]->dirty = true;
+    return load_io(load, file, rc, "write");
+}
+
+/* --- which files there are ------------------------------------------------------------------- */
+
+static bool exists(int dir, char letter, uint32_t id)
+{
+    struct file file;
+    struct stat status;
+    char name[FILE_NAME_SIZE];
+    file_init(&file, dir, letter, id);
+    return fstatat(dir, file_name(&file, name), &status, AT_SYMLINK_NOFOLLOW) == 0;
+}
+
+/* A file that stands behind a gap: what was in between is lost, and must not be taken for new. */
+static bool find_stray(int dir, char letter, uint32_t n_pairs, char out_name[FILE_NAME_SIZE])
+{
+    int copy = openat(dir, ".", O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+    autodir DIR *stream = copy < 0 ? NULL : fdopendir(copy);
+    for (const struct dirent *entry; stream && (entry = readdir(stream));) {
+        uint32_t id;
+        char end;
+        if (entry->d_name[0] != letter || sscanf(entry->d_name + 1, "%u%c", &id, &end) != 1 ||
+            id < n_pairs)
+            continue;
+        (void)snprintf(out_name, FILE_NAME_SIZE, "%.15s", entry->d_name);
+        return true;
+    }
+    return false;
+}
+
+static int find_pairs(struct load *load)
+{
+    struct ns *ns = load->ns;
+    char stray[FILE_NAME_SIZE];
+    while (exists(ns->data_dir, 'd', ns->n_pairs) || exists(ns->index_dir, 'i', ns->n_pairs))
+        if (!ns_add_pair(ns))
+            return err_errno(load->err, ENOMEM, ns->name, "cannot load the namespace");
+    if (find_stray(ns->data_dir, 'd', ns->n_pairs, stray) ||
+        find_stray(ns->index_dir, 'i', ns->n_pairs, stray))
+        return err_set(load->err, ERR_DATA_LOSS, 0, ns->name,
+                       "files of the namespace are missing: there is %s, but neither d%u nor i%u",
+                       stray, ns->n_pairs, ns->n_pairs);
+    return 0;
+}
+
+/* --- headers --------------------------------------------------------------------------------- */
+
+struct headers {
+    uint32_t n_user, n_seq;           /* index files that say so */
+    uint32_t n_data, n_index;         /* that have a header of this kind */
+    uint32_t data_known, index_known; /* of our version */
+};
+
+static void look_at_headers(struct load *load, struct headers *out)
+{
+    struct ns *ns = load->ns;
+    *out = (struct headers){0};
+    for (uint32_t i = 0; i < ns->n_pairs; i++) {
+        struct format_data_header data;
+        struct format_index_header index;
+        int fd = file_fd(&ns->pairs[i]->data);
+        if (fd >= 0 && io_read(fd, IO_DATA, &data, sizeof data, 0) == 0 &&
+            memcmp(data.magic, "DAT0", 4) == 0) {
+            out->n_data++;
+            out->data_known += data.version == FORMAT_DATA_VERSION;
+        }
+        fd = file_fd(&ns->pairs[i]->index);
+        if (fd < 0 || io_read(fd, IO_INDEX, &index, sizeof index, 0) < 0 ||
+            memcmp(index.magic, "IDX0", 4) != 0)
+            continue;
+        out->n_index++;
+        out->index_known += index.version == FORMAT_INDEX_VERSION;
+        out->n_user += index.mode == FORMAT_USER;
+        out->n_seq += index.mode == FORMAT_SEQ;
+    }
+}
+
+/* The first entries of a sequential data file: keys of 8 bytes, and the first id is 0. */
+static bool data_looks_sequential(struct load *load)
+{
+    struct pair *pair = load->ns->pairs[0];
+    struct format_data_entry head;
+    uint64_t id;
+    int fd = file_fd(&pair->data);
+    return fd >= 0 && io_read(fd, IO_DATA, &head, sizeof head, FORMAT_DATA_HEADER) == 0 &&
+           head.key_size == FORMAT_ID_SIZE &&
+           io_read(fd, IO_DATA, &id, sizeof id, FORMAT_DATA_HEADER + sizeof head) == 0 && id == 0;
+}
+
+/* What the index says, unless it contradicts itself or the data. */
+static enum format_mode find_mode(struct load *load, const struct headers *headers)
+{
+    struct ns *ns = load->ns;
+    bool has_data = false;
+    for (uint32_t i = 0; i < ns->n_pairs && !has_data; i++) {
+        uint64_t size = 0;
+        int fd = file_fd(&ns->pairs[i]->data);
+        has_data = fd >= 0 && io_size(fd, &size) == 0 && size > FORMAT_DATA_HEADER;
+    }
+    if (!has_data && headers->n_user + headers->n_seq > 0)
+        return headers->n_seq > headers->n_user ? FORMAT_SEQ : FORMAT_USER;
+    if (!has_data)
+        return ns->config->mode;
+    if (headers->n_user > 0 && headers->n_seq == 0)
+        return FORMAT_USER;
+    return data_looks_sequential(load) ? FORMAT_SEQ : FORMAT_USER;
+}
+
+/* Writes what should stand at the front of a file, if it does not. */
+static int mend_header(struct load *load, struct file *file, const void *header, size_t size)
+{
+    uint8_t now[sizeof(struct format_index_header)];
+    char name[FILE_NAME_SIZE];
+    int fd = file_create(file);
+    int rc = fd < 0 ? fd : io_read(fd, file_kind(file), now, size, 0);
+    if (rc == 0 && memcmp(now, header, size) == 0)
+        return 0;
+    if (rc == 0 || rc == -ENODATA) {
+        log_warning("a header is written anew", "namespace", load->ns->name, "file",
+                    file_name(file, name));
+        rc = io_write(fd, file_kind(file), header, size, 0);
+    }
+    return load_io(load, file, rc, "open");
+}
+
+/* A data file that is not there, or too short for its header: fine where nothing was in it. */
+static int check_data_file(struct load *load, uint32_t id)
+{
+    struct ns *ns = load->ns;
+    struct pair *pair = ns->pairs[id];
+    uint64_t data_size = 0, index_size = 0;
+    int fd = file_fd(&pair->data);
+    if (fd >= 0)
+        (void)io_size(fd, &data_size);
+    if (data_size >= FORMAT_DATA_HEADER)
+        return 0;
+    fd = file_fd(&pair->index);
+    if (fd >= 0)
+        (void)io_size(fd, &index_size);
+    if (index_size <= FORMAT_INDEX_HEADER)
+        return 0;
+    if (id + 1 == ns->n_pairs)
+        return err_set(load->err, ERR_DATA_LOSS, 0, ns->name,
+                       "the data file d%u is missing or empty, and its index is not: put it back, "
+                       "or remove i%u as well",
+                       id, id);
+    log_error("a data file is missing; its keys cannot be read", "namespace", ns->name, "file_id",
+              log_u64(id));
+    pair->missing = true;
+    return 0;
+}
+
+static int check_headers(struct load *load)
+{
+    struct ns *ns = load->ns;
+    struct headers headers;
+    look_at_headers(load, &headers);
+    if ((headers.n_data > 0 && headers.data_known == 0) ||
+        (headers.n_index > 0 && headers.index_known == 0))
+        return err_set(load->err, ERR_DATA_LOSS, 0, ns->name,
+                       "its files have a version that is not known here");
+    ns->mode = find_mode(load, &headers);
+    if (!ns->config->mixed && ns->mode != ns->config->mode)
+        return err_set(load->err, ERR_FAILED_PRECONDITION, 0, ns->name,
+                       "the namespace is of %s mode, and the server is told to use the other one",
+                       ns->mode == FORMAT_SEQ ? "sequential" : "user");
+    for (uint32_t i = 0; i < ns->n_pairs; i++) {
+        struct format_data_header data;
+        struct format_index_header index;
+        ns_data_header(i, &data);
+        ns_index_header(ns, i, &index);
+        int rc = check_data_file(load, i);
+        if (rc == 0 && !ns->pairs[i]->missing)
+            rc = mend_header(load, &ns->pairs[i]->data, &data, sizeof data);
+        if (rc == 0)
+            rc = mend_header(load, &ns->pairs[i]->index, &index, sizeof index);
+        if (rc < 0)
+            return rc;
+    }
+    return 0;
+}
+
+/* --- loading --------------------------------------------------------------------------------- */
+
+static int create(struct load *load)
+{
+    struct ns *ns = load->ns;
+    ns->mode = ns->config->mode;
+    int rc = ns_add_pair(ns) ? ns_create_files(ns, 0) : -ENOMEM;
+    if (rc < 0)
+        return err_errno(load->err, -rc, ns->name, "cannot create the namespace's files");
+    return 0;
+}
+
+static int load_once(struct load *load)
+{
+    struct ns *ns = load->ns;
+    int rc = ns_go_on_emptying(ns);
+    if (rc < 0)
+        return err_errno(load->err, -rc, ns->name, "cannot go on with emptying it");
+    rc = find_pairs(load);
+    if (rc == 0)
+        rc = ns->n_pairs == 0 ? create(load) : check_headers(load);
+    if (rc == 0)
+        rc = ns->mode == FORMAT_SEQ ? load_sequential(load) : load_user(load);
+    append_end(&load->index);
+    if (rc != 0)
+        return rc;
+    struct pair *active = ns_active(ns);
+    ns_activate(ns, active->data_size, active->index_size);
+    if (!load->replayed)
+        return 0;
+    ns->sync_from = 0;
+    rc = sync_now(ns);
+    return rc < 0 ? err_errno(load->err, -rc, ns->name, "cannot sync what was repaired") : 0;
+}
+
+int load_namespace(struct ns *ns, struct err *err)
+{
+    static const struct load turns[] = {{0}, {.careful = true}, {.anew = true}};
+    for (size_t turn = 0; turn < array_length(turns); turn++) {
+        struct load load = turns[turn];
+        load.ns = ns;
+        load.err = err;
+        int rc = load_once(&load);
+        if (rc != LOAD_AGAIN)
+            return rc;
+        log_warning("the index does not fit the data; the namespace is loaded again", "namespace",
+                    ns->name, "how",
+                    turn == 0 ? "holding each entry against its data"
+                              : "making the index again from the data");
+        ns_unload(ns);
+    }
+    return err_set(err, ERR_DATA_LOSS, 0, ns->name,
+                   "neither index nor data of the namespace can be understood");
+}

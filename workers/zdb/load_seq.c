@@ -1,0 +1,530 @@
+/*
+ * Loading a sequential namespace.
+ *
+ * Each data entry but a tombstone has put one slot into the index file of its pair: that of a new
+ * id, or the dead copy of what an update replaced. So the two files can be walked side by side.
+ * That is done for the last two pairs, where slots may lack what the data has: an update whose slot
+ * was not written yet is written now, a slot that is not there is added, one whose data is gone is
+ * dead, and what it had replaced is put back: an id that was given is not given again. A slot only
+ * ever changes to newer data, so doing it twice does nothing.
+ *
+ * Of older pairs only the index is read. Where that contradicts itself all of it is made again.
+ */
+#include "load_private.h"
+
+#include "base/log.h"
+
+#include <errno.h>
+#include <string.h>
+
+enum { ENTRY_LEAST = FORMAT_DATA_ENTRY + FORMAT_ID_SIZE };
+
+struct side_by_side {
+    struct load *load;
+    struct ns *ns;
+    uint32_t id;
+    struct pair *pair;
+    uint64_t data_size, n_slots; /* of the index as it was found */
+    uint64_t at;                 /* the slot that the next data entry belongs to */
+    struct reader reader;
+    struct walk *walk;
+    bool adding, changed;
+};
+
+static uint64_t slots_of(uint64_t index_size)
+{
+    return (index_size - FORMAT_INDEX_HEADER) / FORMAT_SLOT;
+}
+
+static uint32_t slot_offset(uint64_t at)
+{
+    return (uint32_t)(FORMAT_INDEX_HEADER + at * FORMAT_SLOT);
+}
+
+/* --- one slot -------------------------------------------------------------------------------- */
+
+/* The pair of an id; it is one that was given. */
+static uint32_t pair_of(const struct ns *ns, uint64_t id)
+{
+    uint32_t low = 0, high = ns->n_pairs - 1;
+    while (low < high) {
+        uint32_t middle = low + (high - low + 1) / 2;
+        if (ns->pairs[middle]->first_id <= id)
+            low = middle;
+        else
+            high = middle - 1;
+    }
+    return low;
+}
+
+static int read_slot(struct side_by_side *side, uint32_t file, uint32_t offset,
+                     struct format_slot *out)
+{
+    struct file *index = &side->ns->pairs[file]->index;
+    const uint8_t *fresh =
+        side->adding ? append_peek(&side->load->index, index, offset, sizeof *out) : NULL;
+    if (fresh) {
+        memcpy(out, fresh, sizeof *out);
+        return 0;
+    }
+    int fd = file_fd(index);
+    int rc = fd < 0 ? fd : io_read(fd, IO_INDEX, out, sizeof *out, offset);
+    return load_io(side->load, index, rc, "read");
+}
+
+struct place {
+    uint32_t file, offset;
+};
+
+static int find_slot(struct side_by_side *side, uint64_t id, struct place *place,
+                     struct format_slot *out)
+{
+    place->file = id >= side->pair->first_id ? side->id : pair_of(side->ns, id);
+    place->offset = slot_offset(id - side->ns->pairs[place->file]->first_id);
+    return read_slot(side, place->file, place->offset, out);
+}
+
+static int write_slot(struct side_by_side *side, struct place place, const struct format_slot *slot)
+{
+    side->changed = true;
+    return load_rewrite(side->load, place.file, place.offset, &slot->entry);
+}
+
+static bool is_older(const struct format_slot *slot, uint32_t file, uint32_t offset)
+{
+    return slot->entry.data_file < file ||
+           (slot->entry.data_file == file && slot->entry.data_offset < offset);
+}
+
+static int add_slot(struct side_by_side *side, const struct format_slot *slot)
+{
+    if (!side->adding && side->id + 1 < side->ns->n_pairs && !side->load->anew)
+        return LOAD_AGAIN; /* it would move the ids of the next pair */
+    if (!side->adding) {
+        int rc = load_add_begin(side->load, side->id, slot_offset(side->at));
+        if (rc < 0)
+            return rc;
+        side->adding = side->changed = true;
+    }
+    uint64_t id = slot->id;
+    side->ns->last_index = slot_offset(side->at);
+    return load_add(side->load, &slot->entry, (const uint8_t *)&id);
+}
+
+/* --- data entries ---------------------------------------------------------------------------- */
+
+static int take_tombstone(struct side_by_side *side, uint64_t id, uint32_t offset)
+{
+    struct format_slot slot;
+    struct place place;
+    if (id >= side->pair->first_id + side->at)
+        return 0;
+    int rc = find_slot(side, id, &place, &slot);
+    if (rc < 0 || slot.entry.flags & FORMAT_DEAD || !is_older(&slot, side->id, offset))
+        return rc;
+    slot.entry.flags |= FORMAT_DEAD;
+    return write_slot(side, place, &slot);
+}
+
+static struct format_slot slot_for(const struct side_by_side *side, const struct walk_entry *entry,
+                                   uint64_t id)
+{
+    return (struct format_slot){
+        .entry = {.key_size = FORMAT_ID_SIZE,
+                  .data_offset = entry->offset,
+                  .length = entry->head.length,
+                  .flags = entry->head.flags & FORMAT_TRUNCATED ? FORMAT_DEAD : 0,
+                  .data_file = side->id,
+                  .time = entry->head.time,
+                  .crc = entry->head.crc},
+        .id = id,
+    };
+}
+
+/* The slot of an id gets what an update wrote; its copy stands at `at`. */
+static int take_update(struct side_by_side *side, uint64_t id, const struct walk_entry *entry)
+{
+    struct format_slot slot, fresh = slot_for(side, entry, id);
+    struct place place;
+    int rc = find_slot(side, id, &place, &slot);
+    if (rc < 0)
+        return rc;
+    bool older = is_older(&slot, side->id, entry->offset);
+    if (side->at >= side->n_slots) {
+        struct format_slot copy = slot;
+        copy.entry.flags |= FORMAT_DEAD;
+        rc = add_slot(side, &copy);
+    }
+    if (rc != 0 || !older || entry->head.flags & FORMAT_TRUNCATED ||
+        !walk_payload_sound(side->walk, entry))
+        return rc;
+    fresh.entry.previous = slot.entry.previous;
+    fresh.entry.parent_file = side->id;
+    fresh.entry.parent_offset = slot_offset(side->at);
+    return write_slot(side, place, &fresh);
+}
+
+static int take_new(struct side_by_side *side, uint64_t id, const struct walk_entry *entry)
+{
+    struct format_slot fresh = slot_for(side, entry, id);
+    if (side->at < side->n_slots)
+        return 0;
+    fresh.entry.previous = side->ns->last_index;
+    return add_slot(side, &fresh);
+}
+
+/* Ids whose data is lost: dead slots keep their places. False when it cannot be so many. */
+static bool fill_lost(struct side_by_side *side, uint64_t up_to, int *rc)
+{
+    *rc = 0;
+    if (up_to - (side->pair->first_id + side->at) > side->load->lost / ENTRY_LEAST)
+        return false;
+    for (; *rc == 0 && side->pair->first_id + side->at < up_to; side->at++) {
+        struct format_slot slot = {.entry = {.key_size = FORMAT_ID_SIZE,
+                                             .previous = side->ns->last_index,
+                                             .flags = FORMAT_DEAD,
+                                             .data_file = side->id},
+                                   .id = side->pair->first_id + side->at};
+        *rc = add_slot(side, &slot);
+    }
+    side->load->lost = 0;
+    return true;
+}
+
+/* How many slots on is the one of this id? Entries that are lost may have been in between. */
+static bool skip_lost(struct side_by_side *side, uint64_t id)
+{
+    struct reader ahead = side->reader;
+    struct reader_entry slot;
+    uint64_t most = side->load->lost / ENTRY_LEAST;
+    for (uint64_t n = 0; n <= most && side->at + n < side->n_slots; n++) {
+        uint64_t there;
+        if (!reader_next(&ahead, &slot))
+            break;
+        memcpy(&there, slot.key, sizeof there);
+        if (there != id)
+            continue;
+        side->at += n;
+        side->load->lost -= n * ENTRY_LEAST;
+        side->reader.offset = ahead.offset;
+        side->reader.at = ahead.at;
+        side->reader.have = ahead.have;
+        return true;
+    }
+    side->reader.have = 0; /* its buffer may have moved on */
+    return false;
+}
+
+enum match { MATCHES = 0, IS_NONE = 2 }; /* or LOAD_AGAIN, or an error */
+
+/* Moves on to the slot that this entry belongs to. An index that fits itself is believed more than
+ * one entry of the data. */
+static int match(struct side_by_side *side, uint64_t id)
+{
+    int rc = MATCHES;
+    if (side->at < side->n_slots)
+        return skip_lost(side, id) ? MATCHES : IS_NONE;
+    if (id > side->pair->first_id + side->at && !fill_lost(side, id, &rc))
+        return IS_NONE;
+    return rc;
+}
+
+static int take(struct side_by_side *side, const struct walk_entry *entry)
+{
+    uint64_t id;
+    memcpy(&id, entry->key, sizeof id);
+    if (entry->head.flags & FORMAT_TOMBSTONE)
+        return take_tombstone(side, id, entry->offset);
+    int rc = match(side, id);
+    if (rc != MATCHES)
+        return rc;
+    rc = id < side->pair->first_id + side->at ? take_update(side, id, entry)
+                                              : take_new(side, id, entry);
+    side->at++;
+    return rc;
+}
+
+/* --- slots without data ---------------------------------------------------------------------- */
+
+/* An entry that says no more than that there was one: the id stays given, and the slot dead. */
+static int add_trace(struct side_by_side *side, uint64_t id, uint32_t *out_offset)
+{
+    struct {
+        struct format_data_entry head;
+        uint64_t id;
+    } __attribute__((packed)) trace = {
+        .head = {.key_size = FORMAT_ID_SIZE,
+                 .previous = side->ns->last_data,
+                 .flags = FORMAT_TRUNCATED},
+        .id = id,
+    };
+    int fd = file_fd(&side->pair->data);
+    int rc = fd < 0 ? fd : io_write(fd, IO_DATA, &trace, sizeof trace, side->data_size);
+    *out_offset = (uint32_t)side->data_size;
+    side->ns->last_data = *out_offset;
+    side->data_size += sizeof trace;
+    return load_io(side->load, &side->pair->data, rc, "add to");
+}
+
+static int bury_slot(struct side_by_side *side, uint32_t offset, struct format_slot *slot)
+{
+    uint32_t trace;
+    int rc = add_trace(side, slot->id, &trace);
+    slot->entry.data_offset = trace;
+    slot->entry.data_file = side->id;
+    slot->entry.length = slot->entry.crc = slot->entry.time = 0;
+    slot->entry.flags = FORMAT_DEAD;
+    return rc < 0 ? rc : write_slot(side, (struct place){side->id, offset}, slot);
+}
+
+/* What an update had replaced is put back. */
+static int undo_update(struct side_by_side *side, uint32_t offset, const struct format_slot *copy)
+{
+    struct format_slot slot = {0};
+    struct place place;
+    uint32_t trace;
+    int rc = add_trace(side, copy->id, &trace);
+    if (rc == 0)
+        rc = find_slot(side, copy->id, &place, &slot);
+    if (rc < 0 || slot.entry.parent_file != side->id || slot.entry.parent_offset != offset)
+        return rc;
+    slot = *copy;
+    slot.entry.flags = 0;
+    return write_slot(side, place, &slot);
+}
+
+/* Slots of the active pair behind the end of its data. */
+static int settle_slots(struct side_by_side *side)
+{
+    for (; side->at < side->n_slots && side->id + 1 == side->ns->n_pairs; side->at++) {
+        struct format_slot slot;
+        uint32_t offset = slot_offset(side->at);
+        int rc = read_slot(side, side->id, offset, &slot);
+        if (rc == 0)
+            rc = slot.id >= side->pair->first_id + side->at ? bury_slot(side, offset, &slot)
+                                                            : undo_update(side, offset, &slot);
+        if (rc < 0)
+            return rc;
+        side->load->replayed = true;
+    }
+    return 0;
+}
+
+/* Leaves out what is broken; at the end of the active pair it is cut off. */
+static int skip_broken(struct side_by_side *side, uint64_t broken, bool *out_end)
+{
+    struct walk *walk = side->walk;
+    walk->offset = broken;
+    *out_end = !walk_resume(walk);
+    if (*out_end)
+        return load_cut_data(side->load, side->id, broken, &side->data_size);
+    side->load->lost += walk->offset - broken;
+    log_warning("a damaged part of the data is left out", "namespace", side->ns->name, "file_id",
+                log_u64(side->id), "offset", log_u64(broken), "bytes",
+                log_u64(walk->offset - broken));
+    return 0;
+}
+
+/* An entry that no slot can belong to: either it is broken, or what was before it is lost. */
+static int leave_out(struct side_by_side *side, const struct walk_entry *entry, bool *out_end)
+{
+    if (!walk_payload_sound(side->walk, entry))
+        return skip_broken(side, entry->offset, out_end);
+    log_warning("an entry of the data has an id that cannot be", "namespace", side->ns->name,
+                "file_id", log_u64(side->id), "offset", log_u64(entry->offset));
+    side->load->lost += format_data_size(entry->head.key_size, entry->head.length);
+    side->ns->last_data = entry->offset;
+    return 0;
+}
+
+static int walk_data(struct side_by_side *side)
+{
+    struct walk *walk = side->walk;
+    struct walk_entry entry;
+    bool end = false;
+    int rc = 0;
+    while (rc == 0 && !end) {
+        uint64_t before = walk->offset;
+        walk->check_payload = side->load->anew || side->at >= side->n_slots;
+        enum walk_result result = walk_next(walk, &entry);
+        if (result == WALK_END)
+            return 0;
+        if (result == WALK_FAILED)
+            return load_io(side->load, &side->pair->data, walk->rc, "read");
+        if (result == WALK_BROKEN || entry.head.key_size != FORMAT_ID_SIZE) {
+            rc = skip_broken(side, before, &end);
+            continue;
+        }
+        rc = take(side, &entry);
+        if (rc == IS_NONE)
+            rc = leave_out(side, &entry, &end);
+        else if (rc == 0)
+            side->ns->last_data = entry.offset;
+    }
+    return rc;
+}
+
+static int walk_pair(struct load *load, uint32_t id, bool *changed)
+{
+    struct ns *ns = load->ns;
+    struct walk walk = {0};
+    struct side_by_side side = {
+        .load = load, .ns = ns, .id = id, .pair = ns->pairs[id], .walk = &walk};
+    if (side.pair->missing)
+        return 0;
+    file_pin(&side.pair->data);
+    file_pin(&side.pair->index);
+    side.data_size = side.pair->data_size;
+    side.n_slots = slots_of(side.pair->index_size);
+    if (side.n_slots > 0)
+        ns->last_index = slot_offset(side.n_slots - 1);
+    int rc = walk_begin(&walk, file_fd(&side.pair->data), side.data_size, FORMAT_DATA_HEADER, NULL);
+    if (rc == 0)
+        rc = reader_begin(&side.reader, file_fd(&side.pair->index), side.pair->index_size,
+                          FORMAT_INDEX_HEADER);
+    if (rc < 0)
+        rc = err_errno(load->err, -rc, ns->name, "cannot load the namespace");
+    if (rc == 0)
+        rc = walk_data(&side);
+    if (rc == 0 && side.adding)
+        rc = load_add_end(load);
+    if (rc == 0)
+        rc = settle_slots(&side);
+    if (rc == 0) {
+        *changed = *changed || side.changed;
+        side.pair->data_size = side.data_size;
+        side.pair->index_size = slot_offset(side.at > side.n_slots ? side.at : side.n_slots);
+        if (side.pair->index_size > FORMAT_INDEX_HEADER)
+            ns->last_index = (uint32_t)side.pair->index_size - FORMAT_SLOT;
+    }
+    walk_end(&walk);
+    reader_end(&side.reader);
+    file_unpin(&side.pair->data);
+    file_unpin(&side.pair->index);
+    return rc;
+}
+
+/* --- the index alone ------------------------------------------------------------------------- */
+
+static bool slot_fits(const struct ns *ns, const struct reader_entry *entry, uint64_t id,
+                      uint64_t own)
+{
+    const struct format_index_entry *head = &entry->head;
+    if (head->flags & ~FORMAT_DEAD || head->data_file >= ns->n_pairs)
+        return false;
+    if (id == own)
+        return head->previous == ns->last_index;
+    return id < own && head->flags & FORMAT_DEAD;
+}
+
+static void count(struct ns *ns, const struct format_index_entry *head)
+{
+    if (head->flags & FORMAT_DEAD) {
+        ns->pairs[head->data_file]->dead_bytes += head->length;
+        return;
+    }
+    ns->entries++;
+    ns->live_bytes += head->length;
+}
+
+static int read_pair(struct load *load, uint32_t id, uint64_t first_id)
+{
+    struct ns *ns = load->ns;
+    struct pair *pair = ns->pairs[id];
+    struct reader reader;
+    struct reader_entry entry;
+    uint64_t own = first_id;
+    int fd = file_fd(&pair->index);
+    int rc = fd < 0 ? fd : reader_begin(&reader, fd, pair->index_size, FORMAT_INDEX_HEADER);
+    if (rc < 0)
+        return load_io(load, &pair->index, rc, "open");
+    for (; rc == 0 && reader_next(&reader, &entry); own++) {
+        uint64_t there;
+        memcpy(&there, entry.key, sizeof there);
+        if (entry.head.key_size != FORMAT_ID_SIZE || !slot_fits(ns, &entry, there, own)) {
+            rc = LOAD_AGAIN;
+            break;
+        }
+        count(ns, &entry.head);
+        ns->last_index = entry.offset;
+    }
+    if (rc == 0)
+        rc = load_io(load, &pair->index, reader.rc, "read");
+    if (rc == 0 && reader.offset != pair->index_size)
+        rc = LOAD_AGAIN; /* what is left is no slot */
+    reader_end(&reader);
+    return rc;
+}
+
+static int read_pairs(struct load *load)
+{
+    struct ns *ns = load->ns;
+    uint64_t next = 0;
+    ns->entries = ns->live_bytes = 0;
+    ns->last_index = 0;
+    for (uint32_t id = 0; id < ns->n_pairs; id++)
+        ns->pairs[id]->dead_bytes = 0;
+    for (uint32_t id = 0; id < ns->n_pairs; id++) {
+        ns->pairs[id]->first_id = next;
+        int rc = read_pair(load, id, next);
+        if (rc != 0)
+            return rc;
+        next += slots_of(ns->pairs[id]->index_size);
+    }
+    return 0;
+}
+
+/* An index file that does not end with a slot is cut there, if nothing follows it. */
+static int measure(struct load *load)
+{
+    struct ns *ns = load->ns;
+    for (uint32_t id = 0; id < ns->n_pairs; id++) {
+        struct pair *pair = ns->pairs[id];
+        int rc = load_sizes(load, id, &pair->data_size, &pair->index_size);
+        if (rc < 0)
+            return rc;
+        uint64_t whole = load->anew ? FORMAT_INDEX_HEADER : slot_offset(slots_of(pair->index_size));
+        if (whole == pair->index_size)
+            continue;
+        if (load->anew && pair->missing)
+            return err_set(load->err, ERR_DATA_LOSS, 0, ns->name,
+                           "the index is damaged, and the data file d%u is missing", id);
+        if (!load->anew && id + 1 < ns->n_pairs)
+            return LOAD_AGAIN;
+        rc = load_cut_index(load, id, whole, "it does not say what the data says");
+        if (rc < 0)
+            return rc;
+        pair->index_size = whole;
+    }
+    return 0;
+}
+
+/* The last two, and as many more as it takes to see an entry. */
+static uint32_t first_to_walk(const struct load *load)
+{
+    const struct ns *ns = load->ns;
+    uint32_t first = ns->n_pairs > 2 && !load->anew ? ns->n_pairs - 2 : 0;
+    for (bool seen = false; !seen && first > 0;) {
+        for (uint32_t id = first; id < ns->n_pairs; id++)
+            seen = seen || ns->pairs[id]->data_size > FORMAT_DATA_HEADER;
+        first -= !seen;
+    }
+    return first;
+}
+
+int load_sequential(struct load *load)
+{
+    struct ns *ns = load->ns;
+    bool changed = false;
+    int rc = measure(load);
+    if (rc == 0 && !load->anew)
+        rc = read_pairs(load);
+    uint32_t first = first_to_walk(load);
+    for (uint32_t id = first; rc == 0 && id < ns->n_pairs; id++) {
+        if (load->anew && id > 0)
+            ns->pairs[id]->first_id =
+                ns->pairs[id - 1]->first_id + slots_of(ns->pairs[id - 1]->index_size);
+        rc = walk_pair(load, id, &changed);
+    }
+    return rc == 0 && changed ? read_pairs(load) : rc;
+}

@@ -1,0 +1,253 @@
+/* The list of namespaces is short and looked through when a client selects one. */
+#include "realm.h"
+
+#include "base/cleanup.h"
+#include "base/log.h"
+#include "load.h"
+#include "sync.h"
+
+#include <errno.h>
+#include <fcntl.h>
+#include <stdio.h>
+#include <string.h>
+#include <sys/file.h>
+#include <sys/stat.h>
+
+/* --- the directories ------------------------------------------------------------------------- */
+
+static int open_root(const char *path, int *out_root, struct err *err)
+{
+    if (mkdir(path, 0700) < 0 && errno != EEXIST)
+        return err_errno(err, errno, path, "cannot make the directory");
+    *out_root = open(path, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+    return *out_root < 0 ? err_errno(err, errno, path, "cannot open the directory") : 0;
+}
+
+static int lock_root(int root, const char *path, int *out_lock, struct err *err)
+{
+    *out_lock = openat(root, ".lockfile", O_RDWR | O_CREAT | O_CLOEXEC | O_NOFOLLOW, 0600);
+    if (*out_lock < 0)
+        return err_errno(err, errno, path, "cannot open the directory's .lockfile");
+    if (flock(*out_lock, LOCK_EX | LOCK_NB) == 0)
+        return 0;
+    if (errno == EWOULDBLOCK)
+        return err_set(err, ERR_FAILED_PRECONDITION, 0, path, "another 0-db has this directory");
+    return err_errno(err, errno, path, "cannot lock the directory");
+}
+
+int realm_open(struct realm *realm, const char *data_path, const char *index_path, struct err *err)
+{
+    struct stat data, index;
+    *realm = (struct realm){.data_root = -1, .index_root = -1, .locks = {-1, -1}};
+    realm->data_path = strdup(data_path);
+    realm->index_path = strdup(index_path);
+    if (!realm->data_path || !realm->index_path)
+        return err_errno(err, ENOMEM, data_path, "cannot start");
+    int rc = open_root(data_path, &realm->data_root, err);
+    if (rc == 0)
+        rc = open_root(index_path, &realm->index_root, err);
+    if (rc == 0 && fstat(realm->data_root, &data) == 0 && fstat(realm->index_root, &index) == 0 &&
+        data.st_dev == index.st_dev && data.st_ino == index.st_ino)
+        return err_set(err, ERR_INVALID_ARGUMENT, 0, data_path,
+                       "data and index need a directory each");
+    if (rc == 0)
+        rc = lock_root(realm->index_root, index_path, &realm->locks[0], err);
+    if (rc == 0)
+        rc = lock_root(realm->data_root, data_path, &realm->locks[1], err);
+    return rc;
+}
+
+void realm_close(struct realm *realm)
+{
+    for (struct ns *ns = realm->first, *next; ns; ns = next) {
+        next = ns->next;
+        ns_close(ns);
+    }
+    realm->first = NULL;
+    for (int i = 0; i < 2; i++)
+        cleanup_fd(&realm->locks[i]);
+    cleanup_fd(&realm->data_root);
+    cleanup_fd(&realm->index_root);
+    free(realm->data_path);
+    free(realm->index_path);
+    realm->data_path = realm->index_path = NULL;
+}
+
+/* --- one namespace --------------------------------------------------------------------------- */
+
+struct ns *realm_find(const struct realm *realm, const void *name, size_t size)
+{
+    for (struct ns *ns = realm->first; ns; ns = ns->next)
+        if (strlen(ns->name) == size && memcmp(ns->name, name, size) == 0)
+            return ns;
+    return NULL;
+}
+
+static void append(struct realm *realm, struct ns *ns)
+{
+    struct ns **end = &realm->first;
+    while (*end)
+        end = &(*end)->next;
+    *end = ns;
+}
+
+static int check_descriptor(struct ns *ns, struct err *err)
+{
+    int rc = ns_read_descriptor(ns);
+    if (rc == -EBADMSG)
+        return err_set(err, ERR_DATA_LOSS, 0, ns->name,
+                       "its descriptor is damaged, so nobody knows who may use it; remove the "
+                       "file zdb-namespace and set its properties again");
+    if (rc < 0 && rc != -ENOENT)
+        return err_errno(err, -rc, ns->name, "cannot read its descriptor");
+    if (rc == 0)
+        return 0;
+    if (ns->entries > 0 && strcmp(ns->name, REALM_DEFAULT) != 0)
+        log_warning("a namespace has no descriptor; it is private until its properties are set",
+                    "namespace", ns->name);
+    if (ns->entries > 0 && strcmp(ns->name, REALM_DEFAULT) != 0)
+        ns->is_public = false;
+    rc = ns_write_descriptor(ns);
+    return rc < 0 ? err_errno(err, -rc, ns->name, "cannot write its descriptor") : 0;
+}
+
+/* Out of service instead of an error, but for a mode that the whole server contradicts. */
+static int load(struct ns *ns, struct err *err)
+{
+    int rc = load_namespace(ns, err);
+    if (rc == 0)
+        rc = check_descriptor(ns, err);
+    if (rc == 0 || rc == -ERR_FAILED_PRECONDITION)
+        return rc;
+    log_err(LOG_ERROR, "namespace cannot be loaded", err);
+    (void)ns_read_descriptor(ns);
+    ns_unload(ns);
+    ns_fail(ns, err->message);
+    return rc;
+}
+
+struct ns *realm_create(struct realm *realm, const char *name, struct err *err)
+{
+    struct ns *ns = ns_open(realm->data_root, realm->index_root, name, &realm->config, err);
+    if (!ns)
+        return NULL;
+    int rc = load(ns, err);
+    if (rc < 0) {
+        ns_close(ns);
+        (void)ns_remove(realm->data_root, realm->index_root, name);
+        return NULL;
+    }
+    append(realm, ns);
+    return ns;
+}
+
+int realm_remove(struct realm *realm, struct ns *ns)
+{
+    char name[FORMAT_NAME_MAX + 1];
+    (void)snprintf(name, sizeof name, "%s", ns->name);
+    struct ns **link = &realm->first;
+    while (*link != ns)
+        link = &(*link)->next;
+    *link = ns->next;
+    ns_close(ns);
+    return ns_remove(realm->data_root, realm->index_root, name);
+}
+
+int realm_reload(struct realm *realm, struct ns *ns, struct err *err)
+{
+    (void)realm;
+    if (!ns->damaged)
+        (void)sync_settle(ns->config->syncer, ns);
+    else if (ns->syncing)
+        sync_wait(ns->config->syncer);
+    ns_unload(ns);
+    return load(ns, err);
+}
+
+/* --- all of them ----------------------------------------------------------------------------- */
+
+static int load_one(struct realm *realm, const char *name, struct err *err)
+{
+    if (ns_finish_removal(realm->data_root, realm->index_root, name))
+        return 0;
+    struct ns *ns = ns_open(realm->data_root, realm->index_root, name, &realm->config, err);
+    if (!ns)
+        return -(int)err->code;
+    append(realm, ns);
+    int rc = load(ns, err);
+    return rc == -ERR_FAILED_PRECONDITION ? rc : 0;
+}
+
+static int refuse_old_format(struct realm *realm, const char *name, struct err *err)
+{
+    struct stat status;
+    char path[FORMAT_NAME_MAX + 32];
+    (void)snprintf(path, sizeof path, "%s/zdb-index-00000", name);
+    if (fstatat(realm->index_root, path, &status, AT_SYMLINK_NOFOLLOW) < 0)
+        return 0;
+    return err_set(err, ERR_FAILED_PRECONDITION, 0, name,
+                   "the namespace is in the format of 0-db 1; only its own tools can convert it");
+}
+
+static int compare_names(const void *left, const void *right)
+{
+    return strcmp(*(char *const *)left, *(char *const *)right);
+}
+
+static bool is_namespace(struct realm *realm, const char *name)
+{
+    struct stat status;
+    return strcmp(name, ".") != 0 && strcmp(name, "..") != 0 && strlen(name) <= FORMAT_NAME_MAX &&
+           fstatat(realm->index_root, name, &status, AT_SYMLINK_NOFOLLOW) == 0 &&
+           S_ISDIR(status.st_mode);
+}
+
+/* The names of all directories but that of `default`, sorted; freed by the caller. */
+static int list_names(struct realm *realm, char ***out_names, size_t *out_n, struct err *err)
+{
+    int copy = openat(realm->index_root, ".", O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+    autodir DIR *stream = copy < 0 ? NULL : fdopendir(copy);
+    size_t room = 0;
+    *out_names = NULL;
+    *out_n = 0;
+    if (!stream)
+        return err_errno(err, errno, realm->index_path, "cannot list the namespaces");
+    for (const struct dirent *entry; (entry = readdir(stream));) {
+        if (!is_namespace(realm, entry->d_name) || strcmp(entry->d_name, REALM_DEFAULT) == 0)
+            continue;
+        if (*out_n == room) {
+            room = room ? 2 * room : 16;
+            char **grown = realloc(*out_names, room * sizeof *grown);
+            if (!grown)
+                return err_errno(err, ENOMEM, realm->index_path, "cannot list the namespaces");
+            *out_names = grown;
+        }
+        (*out_names)[*out_n] = strdup(entry->d_name);
+        if (!(*out_names)[(*out_n)++])
+            return err_errno(err, ENOMEM, realm->index_path, "cannot list the namespaces");
+    }
+    if (*out_n > 0)
+        qsort(*out_names, *out_n, sizeof **out_names, compare_names);
+    return 0;
+}
+
+int realm_load(struct realm *realm, struct err *err)
+{
+    char **names;
+    size_t n;
+    int rc = refuse_old_format(realm, REALM_DEFAULT, err);
+    if (rc == 0)
+        rc = load_one(realm, REALM_DEFAULT, err);
+    if (rc < 0)
+        return rc;
+    rc = list_names(realm, &names, &n, err);
+    for (size_t i = 0; i < n; i++) {
+        if (rc == 0)
+            rc = refuse_old_format(realm, names[i], err);
+        if (rc == 0)
+            rc = load_one(realm, names[i], err);
+        free(names[i]);
+    }
+    free(names);
+    return rc;
+}

@@ -1,0 +1,35 @@
+/* All namespaces of a server: two directories, which one server at a time may have. */
+#ifndef WORKERS_ZDB_REALM_H
+#define WORKERS_ZDB_REALM_H
+
+#include "ns.h"
+
+struct realm {
+    char *data_path, *index_path; /* owned */
+    int data_root, index_root;
+    int locks[2];
+    struct ns_config config;
+    struct ns *first; /* `default`; then by name, and new ones at the end */
+};
+
+#define REALM_DEFAULT "default"
+
+/* Makes and locks the directories. -ERR_FAILED_PRECONDITION when another server has them, or when
+ * they are in a format of the past. realm_close() in any case. */
+int realm_open(struct realm *realm, const char *data_path, const char *index_path, struct err *err);
+/*
+ * Loads every namespace, and makes `default`. One that is damaged is out of service and no error;
+ * -ERR_FAILED_PRECONDITION when one has another mode than all must have.
+ */
+int realm_load(struct realm *realm, struct err *err);
+void realm_close(struct realm *realm);
+
+struct ns *realm_find(const struct realm *realm, const void *name, size_t size);
+/* NULL with `err`. */
+struct ns *realm_create(struct realm *realm, const char *name, struct err *err);
+/* Files and all; `ns` is freed, even when a file is left that the next start removes. */
+int realm_remove(struct realm *realm, struct ns *ns);
+/* From the disk again. When that fails it is out of service. */
+int realm_reload(struct realm *realm, struct ns *ns, struct err *err);
+
+#endif

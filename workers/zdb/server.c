@@ -1,0 +1,553 @@
+/*
+ * The loop. What its parts promise each other: commands only gather; the end of the turn writes,
+ * begins syncs and sends; clients are freed there alone, so that nobody holds one that is gone.
+ */
+#include "server.h"
+
+#include "base/cleanup.h"
+#include "base/clock.h"
+#include "base/log.h"
+#include "command.h"
+#include "compact.h"
+
+#include <errno.h>
+#include <signal.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/epoll.h>
+#include <sys/random.h>
+#include <sys/signalfd.h>
+#include <time.h>
+#include <unistd.h>
+
+enum { EVENTS = 512, IDLE_MS = 60000, HOUSEKEEPING_MS = 1000 };
+
+/* --- who is told ----------------------------------------------------------------------------- */
+
+static void waiter_remove(struct client *client)
+{
+    struct server *server = client->server;
+    if (client->watch_until_ms == 0)
+        return;
+    client->watch_until_ms = 0;
+    *(client->waiters.previous ? &client->waiters.previous->waiters.next : &server->waiters) =
+        client->waiters.next;
+    if (client->waiters.next)
+        client->waiters.next->waiters.previous = client->waiters.previous;
+    client->waiters = (struct client_link){0};
+}
+
+void server_wait(struct client *client, const struct command *command, uint64_t timeout_ms)
+{
+    struct server *server = client->server;
+    waiter_remove(client);
+    client->watched = command;
+    client->watch_until_ms = server->now_ms + timeout_ms;
+    client->waiters.next = server->waiters;
+    if (server->waiters)
+        server->waiters->waiters.previous = client;
+    server->waiters = client;
+}
+
+static void answer_waiter(struct client *client, const char *line)
+{
+    waiter_remove(client);
+    out_line(&client->out, line);
+    client_touch(client);
+}
+
+void server_tell_waiters(struct server *server, const struct client *client,
+                         const struct command *command)
+{
+    char line[32];
+    (void)snprintf(line, sizeof line, "+%s", command->name);
+    for (struct client *waiter = server->waiters, *next; waiter; waiter = next) {
+        next = waiter->waiters.next;
+        if (waiter != client && waiter->ns == client->ns &&
+            (!waiter->watched || waiter->watched == command))
+            answer_waiter(waiter, line);
+    }
+}
+
+static void end_waits(struct server *server)
+{
+    for (struct client *waiter = server->waiters, *next; waiter; waiter = next) {
+        next = waiter->waiters.next;
+        if (waiter->watch_until_ms <= server->now_ms)
+            answer_waiter(waiter, "-Timeout");
+    }
+}
+
+void server_mirror(struct client *client)
+{
+    struct server *server = client->server;
+    if (client->mirror)
+        return;
+    client->mirror = true;
+    client->mirrors.next = server->mirrors;
+    if (server->mirrors)
+        server->mirrors->mirrors.previous = client;
+    server->mirrors = client;
+}
+
+static void mirror_remove(struct client *client)
+{
+    if (!client->mirror)
+        return;
+    *(client->mirrors.previous ? &client->mirrors.previous->mirrors.next
+                               : &client->server->mirrors) = client->mirrors.next;
+    if (client->mirrors.next)
+        client->mirrors.next->mirrors.previous = client->mirrors.previous;
+}
+
+void server_evict(struct server *server, struct ns *ns)
+{
+    for (struct client *client = server->clients; client; client = client->all.next)
+        if (client->ns == ns)
+            client->ns = NULL;
+    for (size_t i = 0; i < server->n_written; i++)
+        if (server->written[i] == ns)
+            server->written[i] = server->written[--server->n_written];
+}
+
+void server_queue_send(struct server *server, struct client *client)
+{
+    if (client->queued)
+        return;
+    client->queued = true;
+    client->next_queued = server->to_send;
+    server->to_send = client;
+}
+
+void server_queue_read(struct server *server, struct client *client)
+{
+    if (client->read_queued)
+        return;
+    client->read_queued = true;
+    client->next_reader = NULL;
+    *(server->to_read ? server->to_read_end : &server->to_read) = client;
+    server->to_read_end = &client->next_reader;
+}
+
+/* --- writing --------------------------------------------------------------------------------- */
+
+bool server_note_write(struct server *server, struct client *client, struct ns *ns)
+{
+    if (server->options->sync && !client->next.on)
+        client->next = (struct hold){true, out_position(&client->out)};
+    client->wrote = true;
+    if (!client->listed) {
+        client->listed = true;
+        client->next_writer = server->writers;
+        server->writers = client;
+    }
+    for (size_t i = 0; i < server->n_written; i++)
+        if (server->written[i] == ns)
+            return true;
+    if (server->n_written == server->written_room) {
+        size_t room = server->written_room ? 2 * server->written_room : 16;
+        struct ns **grown = realloc(server->written, room * sizeof(struct ns *));
+        if (!grown)
+            return false;
+        server->written = grown;
+        server->written_room = room;
+    }
+    server->written[server->n_written++] = ns;
+    return true;
+}
+
+/* Nobody can know which of the writes were made, so nobody is told anything. */
+static void drop_writers(struct server *server, bool in_flight)
+{
+    for (struct client *client = server->writers; client; client = client->next_writer)
+        if (in_flight ? client->in_flight.on : client->wrote)
+            client_drop(client);
+}
+
+/* The files of a namespace cannot be written: what is on the disk is what it has. */
+static void recover(struct server *server, struct ns *ns, int rc)
+{
+    autoerr struct err err = {0};
+    log_error("namespace cannot be written; it is loaded again", "namespace", ns->name, "why",
+              strerror(-rc));
+    compact_cancel(server->compactor, ns);
+    ns->damaged = true; /* what is gathered is not to be synced */
+    (void)realm_reload(&server->realm, ns, &err);
+}
+
+static void flush_written(struct server *server)
+{
+    for (size_t i = 0; i < server->n_written; i++) {
+        struct ns *ns = server->written[i];
+        int rc = ns->damaged ? 0 : ns_flush(ns);
+        if (rc == 0 && !ns->damaged)
+            continue;
+        drop_writers(server, false);
+        if (rc < 0)
+            recover(server, ns, rc);
+    }
+    if (server->n_written > 0 && server->sync_due_ms == 0)
+        server->sync_due_ms = server->options->sync
+                                  ? server->now_ms
+                                  : server->now_ms + 1000 * (uint64_t)server->options->synctime_s;
+    server->n_written = 0;
+}
+
+/* --- syncing --------------------------------------------------------------------------------- */
+
+static void release(struct server *server)
+{
+    for (const struct ns *ns = server->realm.first; ns; ns = ns->next)
+        if (ns->damaged && ns->syncing) {
+            drop_writers(server, true);
+            break;
+        }
+    for (struct client *client = server->writers; client; client = client->next_writer)
+        if (client->in_flight.on) {
+            client->in_flight.on = false;
+            server_queue_send(server, client);
+        }
+}
+
+static bool anything_unsynced(const struct server *server)
+{
+    for (const struct ns *ns = server->realm.first; ns; ns = ns->next)
+        if (ns->unsynced && !ns->damaged)
+            return true;
+    return false;
+}
+
+static void hear_of_syncs(struct server *server)
+{
+    for (enum sync_news news; (news = sync_poll(server->syncer)) != SYNC_NOTHING;) {
+        if (news == SYNC_SYNCED)
+            release(server);
+        else if (server->sync_due_ms == 0 && anything_unsynced(server))
+            server->sync_due_ms = server->now_ms + HOUSEKEEPING_MS;
+    }
+}
+
+/* Replies that wait for the next batch wait for this one. */
+static void board(struct server *server, bool begun)
+{
+    for (struct client *client = server->writers; client; client = client->next_writer) {
+        if (!client->next.on)
+            continue;
+        client->next.on = false;
+        if (begun)
+            client->in_flight = (struct hold){true, client->next.from};
+        server_queue_send(server, client);
+    }
+}
+
+static void sync_when_due(struct server *server)
+{
+    if (server->sync_due_ms == 0 || server->sync_due_ms > server->now_ms ||
+        sync_under_way(server->syncer))
+        return;
+    server->sync_due_ms = 0;
+    bool begun = sync_begin(server->syncer, server->realm.first);
+    board(server, begun);
+}
+
+/* --- the end of a turn ----------------------------------------------------------------------- */
+
+static void forget_writers(struct server *server)
+{
+    for (struct client **link = &server->writers; *link;) {
+        struct client *client = *link;
+        client->wrote = false;
+        if (!client->dead && (client->next.on || client->in_flight.on)) {
+            link = &client->next_writer;
+            continue;
+        }
+        *link = client->next_writer;
+        client->listed = false;
+    }
+}
+
+/* While no descriptor is left, nobody is let in. */
+static void accept_clients(struct server *server, bool on)
+{
+    for (unsigned i = 0; i < SERVER_LISTENERS && server->accept_paused == on; i++) {
+        struct epoll_event ready = {.events = on ? EPOLLIN : 0, .data.ptr = &server->listeners[i]};
+        if (server->listeners[i] >= 0)
+            (void)epoll_ctl(server->epoll, EPOLL_CTL_MOD, server->listeners[i], &ready);
+    }
+    server->accept_paused = !on;
+}
+
+static void bury(struct client *client)
+{
+    struct server *server = client->server;
+    waiter_remove(client);
+    mirror_remove(client);
+    client_free(client);
+    accept_clients(server, true);
+}
+
+/* Those who waited for others go on as soon as there is room; who keeps them is let go. */
+static void feed_starved(struct server *server)
+{
+    bool in_full = server->in_budget_used + RESP_REQUEST_MAX > (size_t)LIMITS_IN_MIB * LIMITS_MIB;
+    bool out_full = server->out_sum > (size_t)LIMITS_OUT_MIB * LIMITS_MIB;
+    server->starving = false;
+    for (struct client *client = server->clients; client; client = client->all.next) {
+        bool keeps = (in_full && client->in_share > 0) ||
+                     (out_full && client->out_counted > LIMITS_IN_SMALL);
+        if (keeps && client->moved_ms + LIMITS_STALL_MS < server->now_ms)
+            client_drop(client);
+        if (!client->starved)
+            continue;
+        if (in_full || out_full) {
+            server->starving = true;
+            continue;
+        }
+        client->starved = false;
+        client_go_on(client);
+    }
+}
+
+static void send_queued(struct server *server)
+{
+    while (server->to_send) {
+        struct client *list = server->to_send, *next;
+        server->to_send = NULL;
+        for (struct client *client = list; client; client = next) {
+            next = client->next_queued;
+            client->queued = false;
+            client_send(client);
+        }
+        if (server->n_written > 0)
+            return; /* some went on and wrote: that is written first */
+    }
+}
+
+static void free_dead(struct server *server)
+{
+    if (!server->any_dead)
+        return;
+    server->any_dead = false;
+    for (struct client *client = server->clients, *next; client; client = next) {
+        next = client->all.next;
+        if (client->dead && !client->queued && !client->listed && !client->read_queued)
+            bury(client);
+        else if (client->dead)
+            server->any_dead = true;
+    }
+}
+
+static void end_turn(struct server *server)
+{
+    do {
+        flush_written(server);
+        hear_of_syncs(server);
+        sync_when_due(server);
+        send_queued(server);
+        if (server->starving)
+            feed_starved(server);
+    } while (server->n_written > 0);
+    forget_writers(server);
+    free_dead(server);
+}
+
+/* --- housekeeping ---------------------------------------------------------------------------- */
+
+static void rotate_old(struct server *server)
+{
+    uint32_t after_s = server->options->rotate_s;
+    if (after_s == 0)
+        return;
+    for (struct ns *ns = server->realm.first; ns; ns = ns->next)
+        if (!ns->damaged && ns->written && ns->opened_at + after_s <= server->time)
+            (void)ns_rotate(ns);
+}
+
+static int next_timeout(const struct server *server)
+{
+    uint64_t due = server->now_ms + IDLE_MS;
+    if (server->options->rotate_s > 0 || server->starving)
+        due = server->now_ms + HOUSEKEEPING_MS;
+    if (server->sync_due_ms > 0 && server->sync_due_ms < due && !sync_under_way(server->syncer))
+        due = server->sync_due_ms;
+    for (const struct client *waiter = server->waiters; waiter; waiter = waiter->waiters.next)
+        if (waiter->watch_until_ms < due)
+            due = waiter->watch_until_ms;
+    if (server->to_send || server->to_read || server->any_dead)
+        return 0;
+    return due > server->now_ms ? (int)(due - server->now_ms) : 0;
+}
+
+static void look_at_clock(struct server *server)
+{
+    server->now_ms = clock_monotonic_ms();
+    server->time = (uint32_t)time(NULL);
+}
+
+/* --- events ---------------------------------------------------------------------------------- */
+
+static void hear_signal(struct server *server)
+{
+    struct signalfd_siginfo signal;
+    if (read(server->signals, &signal, sizeof signal) == sizeof signal)
+        server->stop_signal = (int)signal.ssi_signo;
+}
+
+static void hear_client(struct client *client, uint32_t events)
+{
+    if (client->dead)
+        return;
+    if (events & EPOLLERR || (events & EPOLLHUP && client->read_ended)) {
+        client_drop(client);
+        return;
+    }
+    if (events & EPOLLOUT && out_size(&client->out) > 0)
+        server_queue_send(client->server, client);
+    if (events & (EPOLLIN | EPOLLRDHUP | EPOLLHUP)) {
+        client->readable = true;
+        client->ending = client->ending || events & (EPOLLRDHUP | EPOLLHUP);
+        client_receive(client);
+    }
+}
+
+/* Those that had more than was read at once. */
+static void read_queued(struct server *server)
+{
+    struct client *list = server->to_read, *next;
+    server->to_read = NULL;
+    for (struct client *client = list; client; client = next) {
+        next = client->next_reader;
+        client->read_queued = false;
+        client_receive(client);
+    }
+}
+
+static void hear(struct server *server, const struct epoll_event *event)
+{
+    void *who = event->data.ptr;
+    if (who == &server->signals)
+        hear_signal(server);
+    else if (who == &server->sync_event)
+        hear_of_syncs(server);
+    else if (who == &server->compact_event)
+        compact_poll(server->compactor, server->realm.first, server->now_ms);
+    else if (who == &server->listeners[0] || who == &server->listeners[1])
+        accept_clients(server, listen_accept(server, who == &server->listeners[1]));
+    else if (!hooks_event(&server->hooks, who))
+        hear_client(who, event->events);
+}
+
+static int watch(struct server *server, int *fd)
+{
+    struct epoll_event ready = {.events = EPOLLIN, .data.ptr = fd};
+    return *fd < 0 ? 0 : epoll_ctl(server->epoll, EPOLL_CTL_ADD, *fd, &ready);
+}
+
+int server_run(struct server *server, struct err *err)
+{
+    static struct epoll_event events[EVENTS];
+    if (watch(server, &server->listeners[0]) < 0 || watch(server, &server->listeners[1]) < 0)
+        return err_errno(err, errno, server->identity, "cannot watch the socket");
+    look_at_clock(server);
+    while (!server->stop_signal) {
+        int n = epoll_wait(server->epoll, events, EVENTS, next_timeout(server));
+        if (n < 0 && errno != EINTR)
+            return err_errno(err, errno, "epoll", "cannot wait for events");
+        look_at_clock(server);
+        read_queued(server);
+        for (int i = 0; i < n; i++)
+            hear(server, &events[i]);
+        end_waits(server);
+        rotate_old(server);
+        end_turn(server);
+        compact_poll(server->compactor, server->realm.first, server->now_ms);
+    }
+    return 0;
+}
+
+/* --- begin and end --------------------------------------------------------------------------- */
+
+static int open_events(struct server *server, struct err *err)
+{
+    sigset_t signals;
+    (void)sigemptyset(&signals);
+    (void)sigaddset(&signals, SIGTERM);
+    (void)sigaddset(&signals, SIGINT);
+    (void)sigprocmask(SIG_BLOCK, &signals, NULL);
+    (void)signal(SIGPIPE, SIG_IGN);
+    server->epoll = epoll_create1(EPOLL_CLOEXEC);
+    server->signals = signalfd(-1, &signals, SFD_CLOEXEC | SFD_NONBLOCK);
+    server->shared = malloc(SERVER_SHARED);
+    server->syncer = syncer_new(&server->sync_event);
+    server->compactor = compact_new(server->options->compact_percent, &server->compact_event);
+    if (server->epoll < 0 || server->signals < 0 || !server->shared || !server->syncer ||
+        !server->compactor || watch(server, &server->signals) < 0 ||
+        watch(server, &server->sync_event) < 0 || watch(server, &server->compact_event) < 0)
+        return err_errno(err, errno ? errno : ENOMEM, "zdb", "cannot start");
+    return 0;
+}
+
+static void configure(struct server *server)
+{
+    const struct options *options = server->options;
+    server->realm.config = (struct ns_config){
+        .syncer = server->syncer,
+        .datasize = options->datasize,
+        .mixed = options->mixed,
+        .mode = options->sequential ? FORMAT_SEQ : FORMAT_USER,
+        .secure = options->secure,
+        .rotated = options->hook ? server_rotated : NULL,
+        .rotated_data = server,
+    };
+}
+
+int server_init(struct server *server, const struct options *options, struct err *err)
+{
+    *server = (struct server){.options = options,
+                              .epoll = -1,
+                              .signals = -1,
+                              .listeners = {-1, -1},
+                              .started = (uint64_t)time(NULL)};
+    server->realm = (struct realm){.data_root = -1, .index_root = -1, .locks = {-1, -1}};
+    look_at_clock(server);
+    (void)!getrandom(&server->instance, sizeof server->instance, 0);
+    int rc = realm_open(&server->realm, options->data, options->index, err);
+    return rc == 0 ? listen_bind(server, err) : rc;
+}
+
+int server_load(struct server *server, struct err *err)
+{
+    int rc = open_events(server, err);
+    if (rc < 0)
+        return rc;
+    configure(server);
+    hooks_init(&server->hooks, server->options->hook, server->identity, server->epoll);
+    (void)hooks_ask(&server->hooks, "namespaces-init",
+                    hooks_args(server->realm.index_path, server->realm.data_path));
+    rc = realm_load(&server->realm, err);
+    if (rc == 0)
+        server->realm.first->maxsize = server->options->maxsize;
+    look_at_clock(server);
+    return rc;
+}
+
+void server_close(struct server *server)
+{
+    for (struct client *client = server->clients, *next; client; client = next) {
+        next = client->all.next;
+        bury(client);
+    }
+    compact_free(server->compactor);
+    syncer_free(server->syncer);
+    for (struct ns *ns = server->realm.first; ns; ns = ns->next)
+        if (!ns->damaged && ns->n_pairs > 0)
+            (void)sync_now(ns);
+    listen_close(server);
+    realm_close(&server->realm);
+    hooks_free(&server->hooks);
+    cleanup_fd(&server->signals);
+    cleanup_fd(&server->epoll);
+    free(server->shared);
+    free(server->written);
+}

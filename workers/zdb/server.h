@@ -1,0 +1,99 @@
+/*
+ * The server: one thread, one epoll, one turn after the other. In a turn every client that is ready
+ * is read once and its commands run; then all that was gathered is written, once per file; then
+ * everybody gets his replies, in one send each. With --sync replies to writes wait for the batch of
+ * syncing that has them; reads do not.
+ */
+#ifndef WORKERS_ZDB_SERVER_H
+#define WORKERS_ZDB_SERVER_H
+
+#include "client.h"
+#include "hooks.h"
+#include "limits.h"
+#include "options.h"
+#include "realm.h"
+#include "sync.h"
+
+#include <stdbool.h>
+#include <stdint.h>
+
+enum { SERVER_SHARED = 256 << 10, SERVER_LISTENERS = 2 };
+
+/* What INFO tells. */
+struct server_counters {
+    uint64_t clients, commands, failed, unauthorized;
+    uint64_t received_bytes, sent_bytes;
+};
+
+struct server {
+    const struct options *options;
+    struct realm realm;
+    struct syncer *syncer;
+    struct hooks hooks;
+    struct compactor *compactor;
+    int epoll, signals, sync_event, compact_event;
+    int listeners[SERVER_LISTENERS];
+    bool listener_is_unix[SERVER_LISTENERS];
+    char *identity; /* unix://path or tcp://address:port */
+
+    struct client *clients, *waiters, *mirrors; /* by their links */
+    struct client *to_send;                     /* by next_queued */
+    struct client *to_read, **to_read_end;      /* by next_reader, in order */
+    struct client *writers; /* those that wrote in this turn, or wait for a sync; by next_writer */
+    uint32_t n_clients, last_id;
+    size_t in_budget_used, out_sum;
+    bool starving;      /* somebody waits for others to take what they are owed */
+    bool accept_paused; /* no descriptor was left for one more */
+    bool any_dead;      /* some client is to be freed */
+
+    uint8_t *shared;     /* SERVER_SHARED bytes, into which clients are read */
+    struct ns **written; /* in this turn */
+    size_t n_written, written_room;
+    uint64_t now_ms;      /* monotonic, of this turn */
+    uint32_t time;        /* unix seconds, of this turn */
+    uint64_t sync_due_ms; /* 0: nothing waits for a sync */
+    uint64_t started;     /* unix seconds */
+    uint32_t instance;
+    int stop_signal; /* 0: go on */
+    struct server_counters counters;
+};
+
+/* Opens the directories and the sockets, where nobody is heard yet; server_close() in any case. */
+int server_init(struct server *server, const struct options *options, struct err *err);
+/* Starts the threads and loads all. Signals that end it are blocked from here on. */
+int server_load(struct server *server, struct err *err);
+/* Serves until one of them comes: it is in server->stop_signal. */
+int server_run(struct server *server, struct err *err);
+/* Writes, syncs and closes all. */
+void server_close(struct server *server);
+
+/* A command changed the namespace: it is written at the end of the turn, and the client's reply
+ * waits for that. False without memory; then it must not be told that all is well. */
+bool server_note_write(struct server *server, struct client *client, struct ns *ns);
+/* Nobody is in it any more; those that were are told so when they ask. */
+void server_evict(struct server *server, struct ns *ns);
+/* Those who wait for this command in the client's namespace hear of it. */
+void server_tell_waiters(struct server *server, const struct client *client,
+                         const struct command *command);
+/* The client waits for one; NULL: for any. */
+void server_wait(struct client *client, const struct command *command, uint64_t timeout_ms);
+void server_mirror(struct client *client);
+/* It has something to send at the end of the turn, or is to be looked at. */
+void server_queue_send(struct server *server, struct client *client);
+/* It is read in the next turn. */
+void server_queue_read(struct server *server, struct client *client);
+
+/* A pair of a namespace was closed: the hook is asked and told. For ns_config. */
+void server_rotated(struct ns *ns, void *server);
+/* Pairs of strings for the hook: where the namespace's active files are. */
+void server_tell_closing(struct server *server, const struct ns *ns);
+
+/* listen.c: sockets, and server->identity. */
+int listen_bind(struct server *server, struct err *err);
+/* From here on clients are heard. */
+int listen_begin(struct server *server, struct err *err);
+/* Takes who waits at this one; false when no descriptor is left for them. */
+bool listen_accept(struct server *server, unsigned listener);
+void listen_close(struct server *server);
+
+#endif

@@ -1,0 +1,166 @@
+/* Through a window that is large while entries are small, and small while they are large. */
+#include "walk.h"
+
+#include "checksum.h"
+#include "io.h"
+
+#include <errno.h>
+#include <stdlib.h>
+#include <string.h>
+
+enum {
+    WINDOW_MOST = 1 << 18,
+    WINDOW_LEAST = 1 << 12,
+};
+
+int walk_begin(struct walk *walk, int fd, uint64_t size, uint64_t offset, const uint32_t *previous)
+{
+    *walk = (struct walk){.fd = fd,
+                          .size = size,
+                          .offset = offset,
+                          .previous = previous ? *previous : 0,
+                          .any_previous = previous == NULL,
+                          .window_wanted = WINDOW_MOST};
+    walk->window = malloc(WINDOW_MOST);
+    return walk->window ? 0 : -ENOMEM;
+}
+
+void walk_end(struct walk *walk)
+{
+    free(walk->window);
+    walk->window = NULL;
+}
+
+/* So many bytes at the offset, borrowed until the next call; `size` is at most WINDOW_LEAST. NULL
+ * when the file ends before, or with rc. */
+static const uint8_t *look(struct walk *walk, uint64_t offset, uint32_t size)
+{
+    if (offset > walk->size || size > walk->size - offset)
+        return NULL;
+    if (offset < walk->window_at || offset + size > walk->window_at + walk->window_size) {
+        size_t got;
+        walk->window_size = 0;
+        walk->rc = io_read_some(walk->fd, IO_DATA, walk->window, walk->window_wanted, offset, &got);
+        if (walk->rc < 0)
+            return NULL;
+        walk->window_at = offset;
+        walk->window_size = (uint32_t)got;
+        if (got < size) {
+            walk->rc = -ENODATA;
+            return NULL;
+        }
+    }
+    return walk->window + (offset - walk->window_at);
+}
+
+static bool payload_sound(struct walk *walk, const struct format_data_entry *head, uint64_t at)
+{
+    const uint8_t *bytes = head->length <= WINDOW_LEAST ? look(walk, at, head->length) : NULL;
+    if (bytes || walk->rc < 0)
+        return bytes && checksum(bytes, head->length) == head->crc;
+    if (head->length > FORMAT_VALUE_MAX)
+        return false;
+    uint8_t *payload = malloc(head->length ? head->length : 1);
+    walk->rc = payload ? io_read(walk->fd, IO_DATA, payload, head->length, at) : -ENOMEM;
+    bool sound = walk->rc == 0 && checksum(payload, head->length) == head->crc;
+    free(payload);
+    return sound;
+}
+
+static bool head_sound(const struct walk *walk, const struct format_data_entry *head,
+                       uint64_t offset)
+{
+    if (head->key_size == 0 || head->flags > (FORMAT_TOMBSTONE | FORMAT_TRUNCATED) ||
+        (head->flags & FORMAT_TOMBSTONE && (head->length > 0 || head->crc > 0)))
+        return false;
+    return format_data_size(head->key_size, head->length) <= walk->size - offset;
+}
+
+/* What stands at the offset, if it is sound but for its previous. */
+static bool read_entry(struct walk *walk, uint64_t offset, bool check_payload,
+                       struct walk_entry *out)
+{
+    const uint8_t *bytes = look(walk, offset, FORMAT_DATA_ENTRY);
+    if (!bytes)
+        return false;
+    memcpy(&out->head, bytes, sizeof out->head);
+    if (!head_sound(walk, &out->head, offset))
+        return false;
+    bytes = look(walk, offset + FORMAT_DATA_ENTRY, out->head.key_size);
+    if (!bytes)
+        return false;
+    memcpy(out->key, bytes, out->head.key_size);
+    out->offset = (uint32_t)offset;
+    return !check_payload || out->head.flags != 0 ||
+           payload_sound(walk, &out->head, offset + FORMAT_DATA_ENTRY + out->head.key_size);
+}
+
+static bool chain_sound(const struct walk *walk, const struct format_data_entry *head)
+{
+    return walk->any_previous || head->previous == walk->previous;
+}
+
+/* By its checksum, whatever it says of the entry before. */
+static bool vouched_for(const struct walk *walk, const struct format_data_entry *head)
+{
+    return walk->check_payload && head->flags == 0 && head->length >= sizeof head->crc;
+}
+
+enum walk_result walk_next(struct walk *walk, struct walk_entry *out)
+{
+    if (walk->offset == walk->size)
+        return WALK_END;
+    walk->rc = 0;
+    bool sound = read_entry(walk, walk->offset, walk->check_payload, out);
+    if (!sound && walk->rc < 0 && walk->rc != -ENODATA)
+        return WALK_FAILED;
+    if (!sound || !(chain_sound(walk, &out->head) || vouched_for(walk, &out->head)))
+        return WALK_BROKEN;
+    walk->any_previous = false;
+    walk->previous = out->offset;
+    walk->offset += format_data_size(out->head.key_size, out->head.length);
+    walk->window_wanted = out->head.length > WINDOW_MOST / 4 ? WINDOW_LEAST : WINDOW_MOST;
+    return WALK_ENTRY;
+}
+
+bool walk_payload_sound(struct walk *walk, const struct walk_entry *entry)
+{
+    return entry->head.flags != 0 ||
+           payload_sound(walk, &entry->head,
+                         (uint64_t)entry->offset + FORMAT_DATA_ENTRY + entry->head.key_size);
+}
+
+/* Any bytes may look like the head of an entry, and reading what they promise takes time: what was
+ * broken by a crash is found long before so much is read. */
+enum { RESUME_READS = 1 << 30 };
+
+static bool resumes_at(struct walk *walk, uint64_t at, uint64_t broken, uint64_t *reads)
+{
+    struct format_data_entry head;
+    struct walk_entry entry;
+    const uint8_t *bytes = look(walk, at, FORMAT_DATA_ENTRY);
+    if (!bytes)
+        return false;
+    memcpy(&head, bytes, sizeof head);
+    bool follows = head.previous >= broken && head.previous < at;
+    bool can_vouch = head.flags == 0 && head.length >= sizeof head.crc;
+    if (!head_sound(walk, &head, at) || !(follows || can_vouch) || *reads > RESUME_READS)
+        return false;
+    *reads += head.length;
+    walk->rc = 0;
+    return read_entry(walk, at, true, &entry);
+}
+
+bool walk_resume(struct walk *walk)
+{
+    uint64_t broken = walk->offset, reads = 0;
+    walk->window_wanted = WINDOW_MOST;
+    for (uint64_t at = broken + 1; at + FORMAT_DATA_ENTRY < walk->size; at++) {
+        if (!resumes_at(walk, at, broken, &reads))
+            continue;
+        walk->offset = at;
+        walk->any_previous = true;
+        return true;
+    }
+    return false;
+}
