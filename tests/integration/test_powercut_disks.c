@@ -116,24 +116,30 @@ static unsigned long writes_of(const struct disk *disk)
 
 typedef bool (*over)(const struct bench *bench, const struct disk *disk);
 
-/* Cuts the disk whenever something was written, from before the verb until it is over. */
+static void take_cut(struct bench *bench, size_t disk, bool answered)
+{
+    assert_true(bench->n_cuts[disk] < CUTS_MAX);
+    bench->cuts[disk][bench->n_cuts[disk]++] = (struct cut){
+        .file = powerhost_cut(&bench->host, bench->disks[disk]),
+        .answered = answered,
+    };
+}
+
+/* Cuts the disk before the verb, whenever something was written, and when it is over. */
 static void cut_during(struct bench *bench, size_t disk, struct verb *verb, over is_over)
 {
     pthread_t thread;
-    unsigned long written = ULONG_MAX;
-    bool last = false;
+    unsigned long written = writes_of(bench->disks[disk]);
+    take_cut(bench, disk, false);
     verb->storage = node_client(bench->node);
     assert_int_equal(pthread_create(&thread, NULL, verb_run, verb), 0);
-    while (!last) {
-        struct cut cut = {.answered = atomic_load(&verb->answered)};
-        last = cut.answered && is_over(bench, bench->disks[disk]);
+    for (bool last = false; !last;) {
+        bool answered = atomic_load(&verb->answered);
+        last = answered && is_over(bench, bench->disks[disk]);
         unsigned long now = writes_of(bench->disks[disk]);
-        if (now == written && !last)
-            continue;
+        if (now != written || last)
+            take_cut(bench, disk, answered);
         written = now;
-        cut.file = powerhost_cut(&bench->host, bench->disks[disk]);
-        assert_true(bench->n_cuts[disk] < CUTS_MAX);
-        bench->cuts[disk][bench->n_cuts[disk]++] = cut;
     }
     assert_int_equal(pthread_join(thread, NULL), 0);
     storage_close(verb->storage);
@@ -146,7 +152,8 @@ static void drop_cut(const struct cut *cut)
     free(cut->file);
 }
 
-/* Of those that do not differ from the one before, the last; and of these `n`, evenly. */
+/* Of those that do not differ from the one before, the last; and of these `n`, evenly, the first
+ * and the last among them. */
 static void thin_out(struct bench *bench, size_t disk, size_t n)
 {
     struct cut *cuts = bench->cuts[disk];
@@ -162,7 +169,7 @@ static void thin_out(struct bench *bench, size_t disk, size_t n)
         before = now;
     }
     for (size_t i = 0; i < differ; i++) {
-        if (kept * differ <= i * n && kept < n)
+        if (kept * (differ - 1) <= i * (n - 1))
             cuts[kept++] = cuts[i];
         else
             drop_cut(&cuts[i]);
@@ -207,7 +214,7 @@ static size_t cuts_of_a_disk(void)
 {
     const char *text = getenv("STORAGED_TEST_CUTS");
     size_t n = text ? strtoul(text, NULL, 10) / 20 : CUTS;
-    return n < 1 ? 1 : n < CUTS_MAX ? n : CUTS_MAX;
+    return n < 2 ? 2 : n < CUTS_MAX ? n : CUTS_MAX;
 }
 
 /* Started, with a pool on the keeper alone. */
