@@ -3,6 +3,7 @@
 
 #include "base/cleanup.h"
 #include "server.h"
+#include "watchers.h"
 
 #include <ctype.h>
 #include <string.h>
@@ -103,24 +104,6 @@ void command_text(const struct arg *arg, char *out, size_t room)
     out[size] = '\0';
 }
 
-/* --- others who are told --------------------------------------------------------------------- */
-
-static void tell_mirrors(const struct client *client, const struct args *args)
-{
-    struct server *server = client->server;
-    for (struct client *mirror = server->mirrors; mirror; mirror = mirror->mirrors.next) {
-        if (mirror == client)
-            continue;
-        out_array(&mirror->out, args->n + 3);
-        out_integer(&mirror->out, server->time);
-        out_text(&mirror->out, client->ns->name);
-        out_integer(&mirror->out, client->id);
-        for (uint32_t i = 0; i < args->n; i++)
-            out_bulk(&mirror->out, args->at[i].at, args->at[i].size);
-        client_touch(mirror);
-    }
-}
-
 /* --- running --------------------------------------------------------------------------------- */
 
 /* What must hold before it runs; NULL if it does. */
@@ -161,10 +144,10 @@ static void run(struct client *client, const struct command *command, struct arg
         return;
     }
     if (server->mirrors && !(command->flags & COMMAND_QUIET))
-        tell_mirrors(client, args);
+        watchers_mirror(client, args);
     command->run(client, args);
     if (server->waiters && !client->failed && client->ns)
-        server_tell_waiters(server, client, command);
+        watchers_tell(client, command);
 }
 
 void command_run(struct client *client, const uint8_t *bytes)

@@ -3,6 +3,7 @@
 #include "command.h"
 #include "secret.h"
 #include "server.h"
+#include "watchers.h"
 
 #include <stdio.h>
 #include <stdlib.h>
@@ -207,14 +208,14 @@ void command_wait(struct client *client, const struct args *args)
         command_error(client, "-Invalid timeout");
         return;
     }
-    server_wait(client, strcmp(command->name, "*") == 0 ? NULL : command, timeout);
+    watchers_wait(client, strcmp(command->name, "*") == 0 ? NULL : command, timeout);
 }
 
 void command_mirror(struct client *client, const struct args *args)
 {
     if (!command_expect(client, args, 0))
         return;
-    server_mirror(client);
+    watchers_add_mirror(client);
     out_line(&client->out, "+Starting mirroring");
 }
 

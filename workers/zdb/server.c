@@ -7,8 +7,8 @@
 #include "base/cleanup.h"
 #include "base/clock.h"
 #include "base/log.h"
-#include "command.h"
 #include "compact.h"
+#include "watchers.h"
 
 #include <errno.h>
 #include <signal.h>
@@ -23,83 +23,7 @@
 
 enum { EVENTS = 512, IDLE_MS = 60000, HOUSEKEEPING_MS = 1000 };
 
-/* --- who is told ----------------------------------------------------------------------------- */
-
-static void waiter_remove(struct client *client)
-{
-    struct server *server = client->server;
-    if (client->watch_until_ms == 0)
-        return;
-    client->watch_until_ms = 0;
-    *(client->waiters.previous ? &client->waiters.previous->waiters.next : &server->waiters) =
-        client->waiters.next;
-    if (client->waiters.next)
-        client->waiters.next->waiters.previous = client->waiters.previous;
-    client->waiters = (struct client_link){0};
-}
-
-void server_wait(struct client *client, const struct command *command, uint64_t timeout_ms)
-{
-    struct server *server = client->server;
-    waiter_remove(client);
-    client->watched = command;
-    client->watch_until_ms = server->now_ms + timeout_ms;
-    client->waiters.next = server->waiters;
-    if (server->waiters)
-        server->waiters->waiters.previous = client;
-    server->waiters = client;
-}
-
-static void answer_waiter(struct client *client, const char *line)
-{
-    waiter_remove(client);
-    out_line(&client->out, line);
-    client_touch(client);
-}
-
-void server_tell_waiters(struct server *server, const struct client *client,
-                         const struct command *command)
-{
-    char line[32];
-    (void)snprintf(line, sizeof line, "+%s", command->name);
-    for (struct client *waiter = server->waiters, *next; waiter; waiter = next) {
-        next = waiter->waiters.next;
-        if (waiter != client && waiter->ns == client->ns &&
-            (!waiter->watched || waiter->watched == command))
-            answer_waiter(waiter, line);
-    }
-}
-
-static void end_waits(struct server *server)
-{
-    for (struct client *waiter = server->waiters, *next; waiter; waiter = next) {
-        next = waiter->waiters.next;
-        if (waiter->watch_until_ms <= server->now_ms)
-            answer_waiter(waiter, "-Timeout");
-    }
-}
-
-void server_mirror(struct client *client)
-{
-    struct server *server = client->server;
-    if (client->mirror)
-        return;
-    client->mirror = true;
-    client->mirrors.next = server->mirrors;
-    if (server->mirrors)
-        server->mirrors->mirrors.previous = client;
-    server->mirrors = client;
-}
-
-static void mirror_remove(struct client *client)
-{
-    if (!client->mirror)
-        return;
-    *(client->mirrors.previous ? &client->mirrors.previous->mirrors.next
-                               : &client->server->mirrors) = client->mirrors.next;
-    if (client->mirrors.next)
-        client->mirrors.next->mirrors.previous = client->mirrors.previous;
-}
+/* --- lists ----------------------------------------------------------------------------------- */
 
 void server_evict(struct server *server, struct ns *ns)
 {
@@ -281,8 +205,7 @@ static void accept_clients(struct server *server, bool on)
 static void bury(struct client *client)
 {
     struct server *server = client->server;
-    waiter_remove(client);
-    mirror_remove(client);
+    watchers_forget(client);
     client_free(client);
     accept_clients(server, true);
 }
@@ -371,9 +294,9 @@ static int next_timeout(const struct server *server)
         due = server->now_ms + HOUSEKEEPING_MS;
     if (server->sync_due_ms > 0 && server->sync_due_ms < due && !sync_under_way(server->syncer))
         due = server->sync_due_ms;
-    for (const struct client *waiter = server->waiters; waiter; waiter = waiter->waiters.next)
-        if (waiter->watch_until_ms < due)
-            due = waiter->watch_until_ms;
+    uint64_t wait_ends = watchers_due_ms(server);
+    if (wait_ends < due)
+        due = wait_ends;
     if (server->to_send || server->to_read || server->any_dead)
         return 0;
     return due > server->now_ms ? (int)(due - server->now_ms) : 0;
@@ -458,7 +381,7 @@ int server_run(struct server *server, struct err *err)
         read_queued(server);
         for (int i = 0; i < n; i++)
             hear(server, &events[i]);
-        end_waits(server);
+        watchers_end_waits(server);
         rotate_old(server);
         end_turn(server);
         compact_poll(server->compactor, server->realm.first, server->now_ms);

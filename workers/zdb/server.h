@@ -72,12 +72,6 @@ void server_close(struct server *server);
 bool server_note_write(struct server *server, struct client *client, struct ns *ns);
 /* Nobody is in it any more; those that were are told so when they ask. */
 void server_evict(struct server *server, struct ns *ns);
-/* Those who wait for this command in the client's namespace hear of it. */
-void server_tell_waiters(struct server *server, const struct client *client,
-                         const struct command *command);
-/* The client waits for one; NULL: for any. */
-void server_wait(struct client *client, const struct command *command, uint64_t timeout_ms);
-void server_mirror(struct client *client);
 /* It has something to send at the end of the turn, or is to be looked at. */
 void server_queue_send(struct server *server, struct client *client);
 /* It is read in the next turn. */
