@@ -2,7 +2,10 @@
 #include "script.h"
 
 #include <stdlib.h>
+#include <sys/prctl.h>
+#include <sys/socket.h>
 #include <sys/stat.h>
+#include <sys/syscall.h>
 #include <unistd.h>
 
 #include "base/clock.h"
@@ -239,6 +242,60 @@ static void an_old_format_is_refused(void)
     assert_int_not_equal(server_start_refused(&zdb, NULL), 0);
 }
 
+/* What a descriptor of the server's is open on. */
+static void assert_opened(int fd, const char *path)
+{
+    char link[64], target[PATH_MAX] = "";
+    (void)snprintf(link, sizeof link, "/proc/%d/fd/%d", (int)zdb.pid, fd);
+    assert_true(readlink(link, target, sizeof target - 1) > 0);
+    assert_string_equal(target, path);
+}
+
+/* The process that was started ends; the one that serves becomes ours, by its socket's word. */
+static void adopt_server(void)
+{
+    struct ucred peer;
+    socklen_t size = sizeof peer;
+    assert_int_equal(getsockopt(on(1)->fd, SOL_SOCKET, SO_PEERCRED, &peer, &size), 0);
+    zdb.pid = peer.pid;
+    zdb.pidfd = (int)syscall(SYS_pidfd_open, peer.pid, 0);
+    assert_true(zdb.pidfd >= 0);
+}
+
+static void in_the_background_it_logs_to_its_file(void)
+{
+    char path[PATH_MAX];
+    const struct peer_bytes old = {.at = (uint8_t *)(uintptr_t) "old words", .size = 9};
+    (void)snprintf(path, sizeof path, "%s/own.log", zdb.dir);
+    assert_true(peer_file_write(path, &old));
+    assert_int_equal(prctl(PR_SET_CHILD_SUBREAPER, 1), 0);
+    assert_int_equal(refused("--background", "--logfile", path), 0);
+    adopt_server();
+    assert_opened(STDIN_FILENO, "/dev/null");
+    assert_opened(STDOUT_FILENO, path);
+    assert_opened(STDERR_FILENO, path);
+    /* A second one has to end, and leaves the log of the first alone. */
+    ask(1, "SELECT default", "+OK");
+    struct server first = zdb;
+    zdb.pid = 0;
+    assert_int_equal(refused("--background", "--logfile", path), 1);
+    zdb = first;
+    server_stop(&zdb);
+    struct peer_bytes log = {0};
+    assert_true(peer_file_read(path, &log));
+    assert_null(memmem(log.at, log.size, "old words", 9));
+    assert_non_null(memmem(log.at, log.size, "ready", 5));
+    peer_bytes_free(&log);
+}
+
+static void without_its_log_it_does_not_start(void)
+{
+    char path[PATH_MAX];
+    (void)snprintf(path, sizeof path, "%s/nowhere/own.log", zdb.dir);
+    assert_int_equal(refused("--background", "--logfile", path), 1);
+    assert_true(log_has("nowhere"));
+}
+
 static void a_dump_prints_and_ends(void)
 {
     server_start(&zdb, NULL);
@@ -302,6 +359,8 @@ int main(int argc, char **argv)
         zdb_case(flags_may_be_shortened),
         zdb_case(a_second_server_keeps_away),
         zdb_case(an_old_format_is_refused),
+        zdb_case(in_the_background_it_logs_to_its_file),
+        zdb_case(without_its_log_it_does_not_start),
         zdb_case(a_dump_prints_and_ends),
         zdb_case(tcp_is_off_beside_a_unix_socket_unless_asked_for),
         zdb_case(what_stands_in_place_of_the_socket_is_replaced),

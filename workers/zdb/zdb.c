@@ -21,41 +21,65 @@ enum { FILES_SHARE = 4 }; /* of the descriptors, so many parts are for clients a
 
 /* --- in the background ------------------------------------------------------------------------ */
 
-/* The parent ends when the child is heard: 0, or 1 when it ended before. Returns the descriptor on
- * which the child says so, in the child; -1 in the foreground. */
-static int begin_background(const struct options *options)
+/* Descriptors that are opened while the files of others may still be opened: -1 in the foreground.
+ */
+struct background {
+    int tell; /* the child says at it that it is heard */
+    int log, null;
+};
+
+static int open_background(struct background *out, const struct options *options, struct err *err)
+{
+    const char *path = options->logfile ? options->logfile : "/dev/null";
+    out->log = open(path, O_WRONLY | O_CREAT | O_APPEND | O_CLOEXEC, 0600);
+    if (out->log < 0)
+        return err_errno(err, errno, path, "cannot open the log");
+    out->null = open("/dev/null", O_RDONLY | O_CLOEXEC);
+    return out->null < 0 ? err_errno(err, errno, "/dev/null", "cannot open") : 0;
+}
+
+/* The parent ends when the child is heard: with 0, or with 1 when that ended before. */
+static int begin_background(struct background *out, const struct options *options, struct err *err)
 {
     int ends[2];
     char heard;
-    if (!options->background || pipe2(ends, O_CLOEXEC) < 0)
-        return -1;
-    pid_t child = fork();
+    *out = (struct background){-1, -1, -1};
+    if (!options->background)
+        return 0;
+    int rc = open_background(out, options, err);
+    if (rc < 0)
+        return rc;
+    pid_t child = pipe2(ends, O_CLOEXEC) < 0 ? -1 : fork();
     if (child < 0)
-        return -1;
+        return err_errno(err, errno, "--background", "cannot go there");
     if (child > 0) {
         (void)close(ends[1]);
         _exit(read(ends[0], &heard, 1) == 1 ? 0 : 1);
     }
     (void)close(ends[0]);
     (void)setsid();
-    return ends[1];
+    out->tell = ends[1];
+    return 0;
 }
 
-static void go_to_background(const struct options *options, int tell)
+/* The log is emptied here and not before: a server that has to end leaves that of another alone. */
+static void redirect(struct background *background)
 {
-    const char *path = options->logfile ? options->logfile : "/dev/null";
-    int log = open(path, O_WRONLY | O_CREAT | O_TRUNC | O_CLOEXEC, 0600);
-    int null = open("/dev/null", O_RDONLY | O_CLOEXEC);
-    if (tell < 0)
+    if (background->tell < 0)
         return;
-    if (null >= 0)
-        (void)dup2(null, STDIN_FILENO);
-    if (log >= 0) {
-        (void)dup2(log, STDOUT_FILENO);
-        (void)dup2(log, STDERR_FILENO);
-    }
-    (void)!write(tell, "", 1);
-    (void)close(tell);
+    (void)!ftruncate(background->log, 0);
+    (void)dup2(background->null, STDIN_FILENO);
+    (void)dup2(background->log, STDOUT_FILENO);
+    (void)dup2(background->log, STDERR_FILENO);
+    cleanup_fd(&background->null);
+    cleanup_fd(&background->log);
+}
+
+static void tell_parent(struct background *background)
+{
+    if (background->tell >= 0)
+        (void)!write(background->tell, "", 1);
+    cleanup_fd(&background->tell);
 }
 
 /* --- --dump ---------------------------------------------------------------------------------- */
@@ -104,7 +128,7 @@ static void raise_limits(void)
     file_set_limit((uint32_t)(files.rlim_cur / (FILES_SHARE + 1)));
 }
 
-static int serve(struct server *server, int tell, struct err *err)
+static int serve(struct server *server, struct background *background, struct err *err)
 {
     int rc = listen_begin(server, err);
     if (rc == 0 && !server->options->hook)
@@ -115,8 +139,9 @@ static int serve(struct server *server, int tell, struct err *err)
         log_warning("the hook is not ready: the server ends");
         return 0;
     }
+    redirect(background);
     log_info("ready", "socket", server->identity, "pid", log_i64(getpid()));
-    go_to_background(server->options, tell);
+    tell_parent(background);
     rc = server_run(server, err);
     for (const struct ns *ns = server->realm.first; ns; ns = ns->next)
         server_tell_closing(server, ns);
@@ -126,8 +151,11 @@ static int serve(struct server *server, int tell, struct err *err)
 
 static int run(struct server *server, const struct options *options, struct err *err)
 {
-    int tell = begin_background(options);
-    int rc = server_init(server, options, err);
+    struct background background;
+    int rc = begin_background(&background, options, err);
+    if (rc < 0)
+        return 1;
+    rc = server_init(server, options, err);
     if (rc == 0 && !options->hook)
         rc = confine_files(server->realm.data_root, server->realm.index_root, err);
     if (rc == 0)
@@ -135,7 +163,7 @@ static int run(struct server *server, const struct options *options, struct err 
     if (rc == 0 && options->dump)
         dump(&server->realm);
     else if (rc == 0)
-        rc = serve(server, tell, err);
+        rc = serve(server, &background, err);
     int signal = server->stop_signal;
     server_close(server);
     if (rc < 0)
