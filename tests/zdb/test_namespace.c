@@ -299,6 +299,71 @@ static void assert_has(const char *text, const char *line)
         fail_msg("no \"%s\" in:\n%s", line, text);
 }
 
+static void assert_tells(const char *request, const char *line)
+{
+    autofree char *text = ask_bulk(1, request, NULL);
+    if (!strstr(text, line))
+        fail_msg("%s: no \"%s\" in:\n%s", request, line, text);
+}
+
+/* Whoever lost it, and however often the server starts: without its descriptor nobody gets in. */
+static void a_lost_descriptor_closes_its_namespace(void)
+{
+    static const struct row before[] = {
+        {1, "NSNEW lost", "+OK"},         {1, "NSSET lost password secret", "+OK"},
+        {1, "SELECT lost secret", "+OK"}, {1, "SET key value", "=key"},
+        {1, "NSNEW torn", "+OK"},         {1, "SELECT torn", "+OK"},
+        {1, "SET key value", "=key"},     {1, "NSNEW unused", "+OK"},
+    };
+    static const struct row closed[] = {
+        {1, "SELECT lost", "-Namespace is closed, its descriptor is lost"},
+        {1, "SELECT lost secret", "-Namespace is closed, its descriptor is lost"},
+        {1, "SELECT torn", "-Namespace is closed, its descriptor is lost"},
+        {1, "NSSET torn public 1", "-?"},
+        {1, "NSSET lost worm 0", "-?"},
+        {1, "RELOAD lost", "+OK"},
+        {1, "SELECT lost", "-Namespace is closed, its descriptor is lost"},
+        {1, "SELECT unused", "+OK"},
+    };
+    static const struct row opened[] = {
+        {1, "NSSET lost password other", "+OK"},
+        {1, "SELECT lost", "-Namespace protected and private"},
+        {1, "SELECT lost other", "+OK"},
+        {1, "GET key", "=value"},
+        {1, "NSSET torn password *", "+OK"},
+        {1, "SELECT torn", "+OK"},
+        {1, "GET key", "=value"},
+    };
+    static const struct peer_bytes torn = {.at = (uint8_t *)(uintptr_t) "\x01", .size = 1};
+    char path[PATH_MAX];
+    server_start(&zdb, NULL);
+    script(before);
+    hangup_all();
+    server_stop(&zdb);
+    (void)snprintf(path, sizeof path, "%s/lost/zdb-namespace", zdb.index);
+    assert_int_equal(unlink(path), 0);
+    (void)snprintf(path, sizeof path, "%s/unused/zdb-namespace", zdb.index);
+    assert_int_equal(unlink(path), 0);
+    (void)snprintf(path, sizeof path, "%s/torn/zdb-namespace", zdb.index);
+    assert_true(peer_file_write(path, &torn));
+    for (unsigned i = 0; i < 2; i++) {
+        server_start(&zdb, NULL);
+        script(closed);
+        assert_tells("NSINFO lost", "\nclosed: ");
+        assert_tells("NSINFO torn", "\npublic: no\n");
+        assert_tells("INFO", "\nnamespaces_closed: 2\n");
+        hangup_all();
+        server_stop(&zdb);
+    }
+    server_start(&zdb, NULL);
+    script(opened);
+    assert_tells("INFO", "\nnamespaces_closed: 0\n");
+    hangup_all();
+    server_stop(&zdb);
+    server_start(&zdb, NULL);
+    ask(1, "SELECT lost", "-Namespace protected and private");
+}
+
 static void a_namespace_describes_itself(void)
 {
     static const struct row rows[] = {
@@ -375,6 +440,7 @@ int main(int argc, char **argv)
         zdb_case(a_limit_of_default_comes_from_the_flag),
         zdb_case(a_flush_empties_a_private_namespace),
         zdb_case(properties_outlive_the_server),
+        zdb_case(a_lost_descriptor_closes_its_namespace),
         zdb_case(a_namespace_describes_itself),
     };
     return zdb_main(argc, argv, "zdb_namespace", cases, array_length(cases));

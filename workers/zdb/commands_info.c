@@ -55,6 +55,20 @@ static void print_stats(FILE *text, const struct server *server)
     print_both(text, "network_tx", counters->sent_bytes);
 }
 
+static void print_namespaces(FILE *text, const struct realm *realm)
+{
+    size_t n = 0, damaged = 0, closed = 0;
+    for (const struct ns *ns = realm->first; ns; ns = ns->next) {
+        n++;
+        damaged += ns->damaged;
+        closed += !ns->described;
+    }
+    fprintf(text,
+            "\n# namespaces\nnamespaces: %zu\nnamespaces_out_of_service: %zu\n"
+            "namespaces_closed: %zu\n",
+            n, damaged, closed);
+}
+
 void command_info(struct client *client, const struct args *args)
 {
     const struct server *server = client->server;
@@ -73,6 +87,7 @@ void command_info(struct client *client, const struct args *args)
                 (uintmax_t)(server->time - server->started), (uintmax_t)server->counters.clients,
                 FORMAT_ID_SIZE, FORMAT_DATA_VERSION, FORMAT_INDEX_VERSION);
         print_stats(text, server);
+        print_namespaces(text, &server->realm);
         compact_print(server->compactor, text);
     }
     reply_text(client, text, &bytes, &size);
@@ -151,6 +166,8 @@ static void print_namespace(FILE *text, const struct client *client, const struc
     print_free(text, "data", ns->data_dir);
     if (client->admin)
         print_paths(text, &client->server->realm, ns);
+    if (!ns->described)
+        fprintf(text, "closed: its descriptor is lost, and its password has to be set again\n");
     if (ns->damaged)
         fprintf(text, "out_of_service: %s\n", ns->damage);
 }

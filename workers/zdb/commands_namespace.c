@@ -154,12 +154,6 @@ static const char *set_worm(struct ns *ns, const char *value)
     return NULL;
 }
 
-static bool was_written(const struct ns *ns)
-{
-    return ns->n_pairs > 1 || append_offset(&ns->data) > FORMAT_DATA_HEADER ||
-           append_offset(&ns->index) > FORMAT_INDEX_HEADER;
-}
-
 static const char *set_mode(struct ns *ns, const char *value)
 {
     struct format_index_header header;
@@ -168,7 +162,7 @@ static const char *set_mode(struct ns *ns, const char *value)
         return "-Invalid property value (expected: user, seq)";
     if (!ns->config->mixed)
         return "-This server instance is configured to use a single runtime mode";
-    if (ns->damaged || was_written(ns))
+    if (ns->damaged || ns_was_written(ns))
         return "-Cannot change mode of used namespace";
     if (!sequential && !ns->keys && !(ns->keys = keys_new()))
         return "-Internal memory error";
@@ -229,6 +223,7 @@ static const char *set_property(struct ns *ns, const struct property *property, 
     if (refusal || !property->is_kept)
         return refusal;
     int rc = ns_write_descriptor(ns);
+    ns->described = ns->described || rc == 0;
     if (rc == 0)
         return NULL;
     log_warning("descriptor cannot be written", "namespace", ns->name, "why", strerror(-rc));
@@ -249,6 +244,8 @@ static const char *check_nsset(const struct ns *ns, const struct property *prope
         return "-Invalid property";
     if (property->is_kept && strcmp(ns->name, REALM_DEFAULT) == 0)
         return "-Cannot update default namespace";
+    if (property->is_kept && !ns->described && property->set != set_password)
+        return "-Namespace is closed, its descriptor is lost: set its password first";
     return NULL;
 }
 

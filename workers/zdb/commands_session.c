@@ -159,6 +159,8 @@ void command_select(struct client *client, const struct args *args)
     const char *password = password_of(client->server, ns), *wrong = NULL;
     if (ns->damaged) {
         command_error(client, "-Namespace is out of service, its files are damaged");
+    } else if (!ns->described) {
+        command_error(client, "-Namespace is closed, its descriptor is lost");
     } else if (!password[0]) {
         enter(client, ns, true);
     } else if (args->n == 2 && is_open(ns)) {

@@ -76,6 +76,7 @@ struct ns {
     char password[FORMAT_PASSWORD_MAX + 1];
     uint64_t maxsize;
     bool is_public, worm;
+    bool described; /* these are its descriptor's; while they are not, nobody may select it */
     enum ns_gate gate;
 
     const struct ns_config *config; /* borrowed */
@@ -125,6 +126,13 @@ static inline uint64_t ns_next_id(const struct ns *ns)
 {
     return ns_active(ns)->first_id +
            (append_offset(&ns->index) - FORMAT_INDEX_HEADER) / FORMAT_SLOT;
+}
+
+/* It has, or once had, an entry. */
+static inline bool ns_was_written(const struct ns *ns)
+{
+    return ns->n_pairs > 1 || append_offset(&ns->data) > FORMAT_DATA_HEADER ||
+           append_offset(&ns->index) > FORMAT_INDEX_HEADER;
 }
 
 /* --- the life of a namespace ----------------------------------------------------------------- */

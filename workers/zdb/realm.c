@@ -91,23 +91,25 @@ static void append(struct realm *realm, struct ns *ns)
     *end = ns;
 }
 
+/* Who may use a namespace stands in its descriptor alone. One that was used and has lost it is
+ * closed, and stays so over restarts, until its password is set. */
 static int check_descriptor(struct ns *ns, struct err *err)
 {
     int rc = ns_read_descriptor(ns);
-    if (rc == -EBADMSG)
-        return err_set(err, ERR_DATA_LOSS, 0, ns->name,
-                       "its descriptor is damaged, so nobody knows who may use it; remove the "
-                       "file zdb-namespace and set its properties again");
-    if (rc < 0 && rc != -ENOENT)
+    if (rc < 0 && rc != -ENOENT && rc != -EBADMSG)
         return err_errno(err, -rc, ns->name, "cannot read its descriptor");
-    if (rc == 0)
-        return 0;
-    if (ns->entries > 0 && strcmp(ns->name, REALM_DEFAULT) != 0)
-        log_warning("a namespace has no descriptor; it is private until its properties are set",
-                    "namespace", ns->name);
-    if (ns->entries > 0 && strcmp(ns->name, REALM_DEFAULT) != 0)
+    bool known = ns->described || strcmp(ns->name, REALM_DEFAULT) == 0 ||
+                 (rc == -ENOENT && !ns_was_written(ns));
+    if (rc < 0 && !known) {
+        log_warning("nobody may select a namespace until its password is set", "namespace",
+                    ns->name, "why",
+                    rc == -ENOENT ? "its descriptor is lost" : "its descriptor is damaged");
         ns->is_public = false;
-    rc = ns_write_descriptor(ns);
+        return 0;
+    }
+    if (rc < 0)
+        rc = ns_write_descriptor(ns);
+    ns->described = rc == 0;
     return rc < 0 ? err_errno(err, -rc, ns->name, "cannot write its descriptor") : 0;
 }
 
@@ -120,7 +122,7 @@ static int load(struct ns *ns, struct err *err)
     if (rc == 0 || rc == -ERR_FAILED_PRECONDITION)
         return rc;
     log_err(LOG_ERROR, "namespace cannot be loaded", err);
-    (void)ns_read_descriptor(ns);
+    ns->described = ns_read_descriptor(ns) == 0;
     ns_unload(ns);
     ns_fail(ns, err->message);
     return rc;
