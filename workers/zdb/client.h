@@ -42,6 +42,7 @@ struct client {
     size_t in_share; /* of the budget of all clients */
     struct out out;
     struct hold next, in_flight; /* for the next batch, and for the one under way */
+    struct hold wrote;           /* in this turn: held back only when writing fails */
     size_t out_counted;          /* of `out`, in the server's sum */
     uint64_t moved_ms;           /* when it was last read from, or took something */
 
@@ -54,7 +55,6 @@ struct client {
     bool dead;       /* to be freed at the end of the turn */
     bool queued;     /* in the server's list of those that have something to send */
     bool starved;    /* not served until others have taken what they are owed */
-    bool wrote;      /* in this turn */
     bool listed;     /* in the server's list of writers */
     bool read_ended; /* it has said all */
     struct client *next_queued, *next_writer, *next_reader;

@@ -92,6 +92,7 @@ static const int calls[] = {
     SCMP_SYS(ftruncate),
     SCMP_SYS(fdatasync),
     SCMP_SYS(fsync),
+    SCMP_SYS(fadvise64),
     SCMP_SYS(renameat),
     SCMP_SYS(renameat2),
     SCMP_SYS(unlinkat),

@@ -29,6 +29,8 @@ int io_write(int fd, enum io_kind kind, const void *bytes, size_t size, uint64_t
 int io_write_parts(int fd, enum io_kind kind, struct iovec *parts, int n, uint64_t offset);
 int io_truncate(int fd, uint64_t size);
 int io_sync(int fd);
+/* What the kernel has in memory of the file and holds for clean is read from the disk again. */
+void io_forget(int fd);
 /* Room behind the end, which does not move; -EOPNOTSUPP where the filesystem cannot. */
 int io_allocate(int fd, uint64_t offset, uint64_t size);
 

@@ -306,6 +306,21 @@ static int check_headers(struct load *load)
 
 /* --- loading --------------------------------------------------------------------------------- */
 
+/* After a sync that failed pages may be clean that are not on the disk: what is read next comes
+ * from there. */
+static void forget_cached(struct load *load)
+{
+    struct ns *ns = load->ns;
+    for (uint32_t i = 0; i < ns->n_pairs; i++) {
+        struct file *files[] = {&ns->pairs[i]->data, &ns->pairs[i]->index};
+        for (unsigned f = 0; f < 2; f++) {
+            int fd = file_fd(files[f]);
+            if (fd >= 0)
+                io_forget(fd);
+        }
+    }
+}
+
 static int create(struct load *load)
 {
     struct ns *ns = load->ns;
@@ -323,6 +338,8 @@ static int load_once(struct load *load)
     if (rc < 0)
         return err_errno(load->err, -rc, ns->name, "cannot go on with emptying it");
     rc = find_pairs(load);
+    if (rc == 0 && ns->doubtful)
+        forget_cached(load);
     if (rc == 0)
         rc = ns->n_pairs == 0 ? create(load) : check_headers(load);
     if (rc == 0)
@@ -332,11 +349,13 @@ static int load_once(struct load *load)
         return rc;
     struct pair *active = ns_active(ns);
     ns_activate(ns, active->data_size, active->index_size);
-    if (!load->replayed)
-        return 0;
+    /* It may stand in the kernel's memory alone, and whoever reads it takes it for written. */
     ns->sync_from = 0;
     rc = sync_now(ns);
-    return rc < 0 ? err_errno(load->err, -rc, ns->name, "cannot sync what was repaired") : 0;
+    if (rc < 0)
+        return err_errno(load->err, -rc, ns->name, "cannot sync what was loaded");
+    ns->doubtful = false;
+    return 0;
 }
 
 int load_namespace(struct ns *ns, struct err *err)

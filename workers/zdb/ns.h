@@ -101,6 +101,8 @@ struct ns {
     uint64_t compact_after;  /* so many of them: what was dead when COMPACT came is marked then */
     uint32_t compact_next;   /* COMPACT takes pairs from this one on, whatever is dead in them */
     struct late_marks *late; /* compact.h wants to know who dies meanwhile; NULL: it does not */
+    bool sync_failed;        /* who waits for a sync of it is to be told */
+    bool doubtful;           /* since then the kernel's memory of its files is not to be believed */
     bool damaged;            /* why is in `damage`; nothing but its properties is to be used */
     char damage[ERR_MESSAGE_MAX];
     struct ns_errors index_errors, data_errors;

@@ -101,10 +101,6 @@ static void close_active(struct ns *ns, struct pair *pair)
     pair->index_size = append_offset(&ns->index);
     (void)io_truncate(pair->data.fd, pair->data_size);
     (void)io_truncate(pair->index.fd, pair->index_size);
-    if (!ns->config->secure)
-        return;
-    (void)io_sync(pair->data.fd);
-    (void)io_sync(pair->index.fd);
 }
 
 int ns_rotate(struct ns *ns)
@@ -112,7 +108,8 @@ int ns_rotate(struct ns *ns)
     struct pair *old = ns_active(ns);
     uint64_t next_id = ns->mode == FORMAT_SEQ ? ns_next_id(ns) : 0;
     /* Marks are found again in the data of the last two pairs, so none may be older. */
-    int rc = ns->unsettled ? sync_settle(ns->config->syncer, ns) : ns_flush(ns);
+    bool settle = ns->unsettled || ns->config->secure;
+    int rc = settle ? sync_settle(ns->config->syncer, ns) : ns_flush(ns);
     if (rc < 0)
         return rc;
     /* What the old pair does not need may be what the next one lacks. */

@@ -163,7 +163,12 @@ int realm_reload(struct realm *realm, struct ns *ns, struct err *err)
     else if (ns->syncing)
         sync_wait(ns->config->syncer);
     ns_unload(ns);
-    return load(ns, err);
+    int rc = load(ns, err);
+    if (rc == -ERR_FAILED_PRECONDITION) { /* the others go on */
+        ns_unload(ns);
+        ns_fail(ns, err->message);
+    }
+    return rc;
 }
 
 /* --- all of them ----------------------------------------------------------------------------- */

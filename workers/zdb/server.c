@@ -1,6 +1,7 @@
 /*
  * The loop. What its parts promise each other: commands only gather; the end of the turn writes,
- * begins syncs and sends; clients are freed there alone, so that nobody holds one that is gone.
+ * begins syncs (commit.c) and sends; clients are freed there alone, so that nobody holds one that
+ * is gone.
  */
 #include "server.h"
 
@@ -54,142 +55,7 @@ void server_queue_read(struct server *server, struct client *client)
     server->to_read_end = &client->next_reader;
 }
 
-/* --- writing --------------------------------------------------------------------------------- */
-
-bool server_note_write(struct server *server, struct client *client, struct ns *ns)
-{
-    if (server->options->sync && !client->next.on)
-        client->next = (struct hold){true, out_position(&client->out)};
-    client->wrote = true;
-    if (!client->listed) {
-        client->listed = true;
-        client->next_writer = server->writers;
-        server->writers = client;
-    }
-    for (size_t i = 0; i < server->n_written; i++)
-        if (server->written[i] == ns)
-            return true;
-    if (server->n_written == server->written_room) {
-        size_t room = server->written_room ? 2 * server->written_room : 16;
-        struct ns **grown = realloc(server->written, room * sizeof(struct ns *));
-        if (!grown)
-            return false;
-        server->written = grown;
-        server->written_room = room;
-    }
-    server->written[server->n_written++] = ns;
-    return true;
-}
-
-/* Nobody can know which of the writes were made, so nobody is told anything. */
-static void drop_writers(struct server *server, bool in_flight)
-{
-    for (struct client *client = server->writers; client; client = client->next_writer)
-        if (in_flight ? client->in_flight.on : client->wrote)
-            client_drop(client);
-}
-
-/* The files of a namespace cannot be written: what is on the disk is what it has. */
-static void recover(struct server *server, struct ns *ns, int rc)
-{
-    autoerr struct err err = {0};
-    log_error("namespace cannot be written; it is loaded again", "namespace", ns->name, "why",
-              strerror(-rc));
-    compact_cancel(server->compactor, ns);
-    ns->damaged = true; /* what is gathered is not to be synced */
-    (void)realm_reload(&server->realm, ns, &err);
-}
-
-static void flush_written(struct server *server)
-{
-    for (size_t i = 0; i < server->n_written; i++) {
-        struct ns *ns = server->written[i];
-        int rc = ns->damaged ? 0 : ns_flush(ns);
-        if (rc == 0 && !ns->damaged)
-            continue;
-        drop_writers(server, false);
-        if (rc < 0)
-            recover(server, ns, rc);
-    }
-    if (server->n_written > 0 && server->sync_due_ms == 0)
-        server->sync_due_ms = server->options->sync
-                                  ? server->now_ms
-                                  : server->now_ms + 1000 * (uint64_t)server->options->synctime_s;
-    server->n_written = 0;
-}
-
-/* --- syncing --------------------------------------------------------------------------------- */
-
-static void release(struct server *server)
-{
-    for (const struct ns *ns = server->realm.first; ns; ns = ns->next)
-        if (ns->damaged && ns->syncing) {
-            drop_writers(server, true);
-            break;
-        }
-    for (struct client *client = server->writers; client; client = client->next_writer)
-        if (client->in_flight.on) {
-            client->in_flight.on = false;
-            server_queue_send(server, client);
-        }
-}
-
-static bool anything_unsynced(const struct server *server)
-{
-    for (const struct ns *ns = server->realm.first; ns; ns = ns->next)
-        if (ns->unsynced && !ns->damaged)
-            return true;
-    return false;
-}
-
-static void hear_of_syncs(struct server *server)
-{
-    for (enum sync_news news; (news = sync_poll(server->syncer)) != SYNC_NOTHING;) {
-        if (news == SYNC_SYNCED)
-            release(server);
-        else if (server->sync_due_ms == 0 && anything_unsynced(server))
-            server->sync_due_ms = server->now_ms + HOUSEKEEPING_MS;
-    }
-}
-
-/* Replies that wait for the next batch wait for this one. */
-static void board(struct server *server, bool begun)
-{
-    for (struct client *client = server->writers; client; client = client->next_writer) {
-        if (!client->next.on)
-            continue;
-        client->next.on = false;
-        if (begun)
-            client->in_flight = (struct hold){true, client->next.from};
-        server_queue_send(server, client);
-    }
-}
-
-static void sync_when_due(struct server *server)
-{
-    if (server->sync_due_ms == 0 || server->sync_due_ms > server->now_ms ||
-        sync_under_way(server->syncer))
-        return;
-    server->sync_due_ms = 0;
-    bool begun = sync_begin(server->syncer, server->realm.first);
-    board(server, begun);
-}
-
 /* --- the end of a turn ----------------------------------------------------------------------- */
-
-static void forget_writers(struct server *server)
-{
-    for (struct client **link = &server->writers; *link;) {
-        struct client *client = *link;
-        client->wrote = false;
-        if (!client->dead && (client->next.on || client->in_flight.on)) {
-            link = &client->next_writer;
-            continue;
-        }
-        *link = client->next_writer;
-        client->listed = false;
-    }
-}
 
 /* While no descriptor is left, nobody is let in. */
 static void accept_clients(struct server *server, bool on)
@@ -264,14 +130,15 @@ static void free_dead(struct server *server)
 static void end_turn(struct server *server)
 {
     do {
-        flush_written(server);
-        hear_of_syncs(server);
-        sync_when_due(server);
+        commit_write(server);
+        commit_hear(server);
+        commit_refuse_unsynced(server);
+        commit_sync(server);
         send_queued(server);
         if (server->starving)
             feed_starved(server);
     } while (server->n_written > 0);
-    forget_writers(server);
+    commit_end_turn(server);
     free_dead(server);
 }
 
@@ -352,7 +219,7 @@ static void hear(struct server *server, const struct epoll_event *event)
     if (who == &server->signals)
         hear_signal(server);
     else if (who == &server->sync_event)
-        hear_of_syncs(server);
+        commit_hear(server);
     else if (who == &server->compact_event)
         compact_poll(server->compactor, server->realm.first, server->now_ms);
     else if (who == &server->listeners[0] || who == &server->listeners[1])
@@ -383,8 +250,8 @@ int server_run(struct server *server, struct err *err)
             hear(server, &events[i]);
         watchers_end_waits(server);
         rotate_old(server);
-        end_turn(server);
         compact_poll(server->compactor, server->realm.first, server->now_ms);
+        end_turn(server);
     }
     return 0;
 }

@@ -67,9 +67,6 @@ int server_run(struct server *server, struct err *err);
 /* Writes, syncs and closes all. */
 void server_close(struct server *server);
 
-/* A command changed the namespace: it is written at the end of the turn, and the client's reply
- * waits for that. False without memory; then it must not be told that all is well. */
-bool server_note_write(struct server *server, struct client *client, struct ns *ns);
 /* Nobody is in it any more; those that were are told so when they ask. */
 void server_evict(struct server *server, struct ns *ns);
 /* It has something to send at the end of the turn, or is to be looked at. */
@@ -81,6 +78,17 @@ void server_queue_read(struct server *server, struct client *client);
 void server_rotated(struct ns *ns, void *server);
 /* Pairs of strings for the hook: where the namespace's active files are. */
 void server_tell_closing(struct server *server, const struct ns *ns);
+
+/* commit.c: a command changed the namespace: it is written at the end of the turn, and the client's
+ * reply waits for that. False without memory; then it must not be told that all is well. */
+bool server_note_write(struct server *server, struct client *client, struct ns *ns);
+/* The end of a turn, in this order: writes what was gathered, hears of syncs that are over, tells
+ * who waited for one that failed, begins the next one if it is due, and forgets who is told. */
+void commit_write(struct server *server);
+void commit_hear(struct server *server);
+void commit_refuse_unsynced(struct server *server);
+void commit_sync(struct server *server);
+void commit_end_turn(struct server *server);
 
 /* listen.c: sockets, and server->identity. */
 int listen_bind(struct server *server, struct err *err);

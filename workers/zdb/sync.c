@@ -88,6 +88,7 @@ static void fail_item(const struct item *item)
     (void)snprintf(why, sizeof why, "its files cannot be synced: %s", strerror(-item->rc));
     ns_count_error(item->ns, IO_DATA, item->rc);
     ns_fail(item->ns, why);
+    item->ns->sync_failed = item->ns->doubtful = true;
 }
 
 /* Main thread again. */
@@ -222,9 +223,13 @@ bool sync_begin(struct syncer *syncer, struct ns *list)
         return false;
     syncer->n_items = 0;
     for (struct ns *ns = list; ns; ns = ns->next) {
-        struct item *item = !ns->unsynced || ns->damaged ? NULL : add_item(syncer);
-        if (!item)
+        if (!ns->unsynced || ns->damaged)
             continue;
+        struct item *item = add_item(syncer);
+        if (!item) { /* then it takes its time here */
+            (void)sync_now(ns);
+            continue;
+        }
         item->rc = collect(ns, item);
         ns->syncing = true;
     }

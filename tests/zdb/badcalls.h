@@ -1,0 +1,33 @@
+/*
+ * Calls that fail in the server under test as no disk at hand does: a library that is preloaded
+ * into it, and a page that it shares with the test.
+ *
+ * A file whose sync fails loses what was appended since the last one that did not, as a kernel
+ * does that marks pages clean which it could not write: it is gone once the server has it read from
+ * the disk again, and there until then.
+ */
+#ifndef TESTS_ZDB_BADCALLS_H
+#define TESTS_ZDB_BADCALLS_H
+
+enum badcall {
+    BADCALL_NONE,
+    BADCALL_SYNC,
+    BADCALL_WRITE,
+    BADCALL_TRUNCATE,
+    BADCALL_RENAME,
+    BADCALL_ALLOCATE,
+    BADCALL_UNLINK,
+    BADCALL_MKDIR,
+    BADCALL_END,
+};
+
+/* In the file that BADCALLS names. */
+struct badcalls {
+    _Atomic int call; /* of enum badcall */
+    _Atomic int skip; /* so many succeed first */
+    _Atomic int fail; /* then so many fail */
+    _Atomic int error;
+    _Atomic int failed; /* that have */
+};
+
+#endif
