@@ -57,8 +57,9 @@ _Noreturn static void execute(const struct server *server, const char *const *fl
     int log = open(server->log, O_WRONLY | O_CREAT | O_APPEND | O_CLOEXEC, 0600);
     (void)prctl(PR_SET_PDEATHSIG, SIGKILL);
     struct rlimit files;
-    if (server->files_max > 0 && getrlimit(RLIMIT_NOFILE, &files) == 0) {
-        files.rlim_cur = server->files_max;
+    if (server->files_max + server->files_most > 0 && getrlimit(RLIMIT_NOFILE, &files) == 0) {
+        files.rlim_max = server->files_most > 0 ? server->files_most : files.rlim_max;
+        files.rlim_cur = server->files_max > 0 ? server->files_max : files.rlim_max;
         (void)setrlimit(RLIMIT_NOFILE, &files);
     }
     if (log < 0 || dup2(log, STDOUT_FILENO) < 0 || dup2(log, STDERR_FILENO) < 0 ||

@@ -26,6 +26,7 @@ struct server {
     int pidfd;
     const char *const *environment; /* "NAME=value" for the process, or NULL */
     unsigned long files_max;        /* its soft limit of descriptors, 0: as ours */
+    unsigned long files_most;       /* its hard limit, 0: as ours */
 };
 
 /* Makes DIR/index and DIR/data ready for peer_save(); nothing runs. Flags that every start has:

@@ -17,6 +17,11 @@ void file_set_limit(uint32_t n)
     open_files.limit = n;
 }
 
+uint32_t file_limit(void)
+{
+    return open_files.limit;
+}
+
 void file_init(struct file *file, int dir, char letter, uint32_t id)
 {
     *file = (struct file){.dir = dir, .letter = letter, .id = id, .fd = -1};
@@ -49,24 +54,29 @@ static void list_add(struct file *file)
     open_files.n++;
 }
 
-static void close_others(void)
+/* Those that were used longest ago, until so many are open; false when none could be closed. */
+static bool close_down_to(uint32_t n)
 {
     struct file *next;
-    for (struct file *file = open_files.oldest; file && open_files.n >= open_files.limit;
-         file = next) {
+    uint32_t before = open_files.n;
+    for (struct file *file = open_files.oldest; file && open_files.n > n; file = next) {
         next = file->newer;
         if (file->pins == 0)
             file_close(file);
     }
+    return open_files.n < before;
 }
 
 static int open_with(struct file *file, int flags)
 {
     char name[FILE_NAME_SIZE];
+    int fd;
     if (open_files.n >= open_files.limit)
-        close_others();
-    int fd =
-        openat(file->dir, file_name(file, name), flags | O_RDWR | O_CLOEXEC | O_NOFOLLOW, 0600);
+        (void)close_down_to(open_files.limit - 1);
+    do
+        fd =
+            openat(file->dir, file_name(file, name), flags | O_RDWR | O_CLOEXEC | O_NOFOLLOW, 0600);
+    while (fd < 0 && (errno == EMFILE || errno == ENFILE) && close_down_to(open_files.n / 2));
     if (fd < 0)
         return -errno;
     file->fd = fd;

@@ -24,6 +24,7 @@ struct file {
 
 /* At most so many stay open, but those that are pinned; the default is 256. */
 void file_set_limit(uint32_t n);
+uint32_t file_limit(void);
 
 void file_init(struct file *file, int dir, char letter, uint32_t id);
 /* The descriptor, valid until the next call for any file unless this one is pinned; or a negative

@@ -1,22 +1,26 @@
 /* The sockets that clients come to. */
 #include "server.h"
 
+#include "base/cleanup.h"
 #include "base/log.h"
 
 #include <arpa/inet.h>
 #include <errno.h>
+#include <fcntl.h>
 #include <netdb.h>
 #include <netinet/in.h>
 #include <netinet/tcp.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/epoll.h>
+#include <sys/resource.h>
 #include <sys/socket.h>
 #include <sys/stat.h>
 #include <sys/un.h>
 #include <unistd.h>
 
-enum { BACKLOG = 4096 };
+enum { BACKLOG = 4096, AGAIN_MS = 1000, OTHER_DESCRIPTORS = 32 };
 
 static int open_unix(const char *path, struct err *err)
 {
@@ -112,23 +116,96 @@ static bool is_admin(const struct server *server, int fd, bool is_unix)
            (peer.uid == 0 || peer.uid == geteuid());
 }
 
-bool listen_accept(struct server *server, unsigned listener)
+/* A peer that is gone without a word is noticed, so that it does not hold a place for ever. */
+static void configure_tcp(int fd)
 {
-    static const int on = 1;
-    bool is_unix = server->listener_is_unix[listener];
-    for (;;) {
-        /* cppcheck-suppress nullPointer ; accept(2) allows it */
-        int fd = accept4(server->listeners[listener], NULL, NULL, SOCK_CLOEXEC | SOCK_NONBLOCK);
-        if (fd < 0 && (errno == EINTR || errno == ECONNABORTED))
-            continue;
-        if (fd < 0)
-            return errno != EMFILE && errno != ENFILE;
-        if (server->n_clients >= LIMITS_CLIENTS) {
-            (void)close(fd);
-            continue;
-        }
-        if (!is_unix)
-            (void)setsockopt(fd, IPPROTO_TCP, TCP_NODELAY, &on, sizeof on);
-        (void)client_new(server, fd, is_admin(server, fd, is_unix));
+    static const int on = 1, idle_s = 60, interval_s = 15, probes = 4;
+    (void)setsockopt(fd, IPPROTO_TCP, TCP_NODELAY, &on, sizeof on);
+    (void)setsockopt(fd, SOL_SOCKET, SO_KEEPALIVE, &on, sizeof on);
+    (void)setsockopt(fd, IPPROTO_TCP, TCP_KEEPIDLE, &idle_s, sizeof idle_s);
+    (void)setsockopt(fd, IPPROTO_TCP, TCP_KEEPINTVL, &interval_s, sizeof interval_s);
+    (void)setsockopt(fd, IPPROTO_TCP, TCP_KEEPCNT, &probes, sizeof probes);
+}
+
+/* How many may be here: as many as leave the files their descriptors. A namespace has its two
+ * directories, and its active pair while that is synced. */
+static uint64_t count_places(const struct server *server)
+{
+    struct rlimit all;
+    uint64_t n_namespaces = 0;
+    for (const struct ns *ns = server->realm.first; ns; ns = ns->next)
+        n_namespaces++;
+    uint64_t files = file_limit() > 2 * n_namespaces ? file_limit() : 2 * n_namespaces;
+    uint64_t others = OTHER_DESCRIPTORS + 2 * n_namespaces + files;
+    if (getrlimit(RLIMIT_NOFILE, &all) < 0)
+        return LIMITS_CLIENTS;
+    uint64_t places = all.rlim_cur > others ? all.rlim_cur - others : 1;
+    return places < LIMITS_CLIENTS ? places : LIMITS_CLIENTS;
+}
+
+static void refuse(int fd)
+{
+    static const char line[] = "-Too many clients\r\n";
+    (void)send(fd, line, sizeof line - 1, MSG_DONTWAIT | MSG_NOSIGNAL);
+    (void)close(fd);
+}
+
+static int accept_one(const struct server *server, unsigned listener)
+{
+    int fd;
+    do /* cppcheck-suppress nullPointer ; accept(2) allows it */
+        fd = accept4(server->listeners[listener], NULL, NULL, SOCK_CLOEXEC | SOCK_NONBLOCK);
+    while (fd < 0 && (errno == EINTR || errno == ECONNABORTED));
+    return fd;
+}
+
+static void hear(struct server *server, bool on)
+{
+    for (unsigned i = 0; i < SERVER_LISTENERS; i++) {
+        struct epoll_event ready = {.events = on ? EPOLLIN : 0, .data.ptr = &server->listeners[i]};
+        if (server->listeners[i] >= 0)
+            (void)epoll_ctl(server->epoll, EPOLL_CTL_MOD, server->listeners[i], &ready);
     }
+    server->accept_again_ms = on ? 0 : server->now_ms + AGAIN_MS;
+}
+
+/* No descriptor is left: with the spare one he can at least be told so. */
+static bool refuse_with_spare(struct server *server, unsigned listener)
+{
+    cleanup_fd(&server->spare);
+    int fd = accept_one(server, listener);
+    bool again = fd >= 0 || errno == EAGAIN;
+    if (fd >= 0)
+        refuse(fd);
+    server->spare = fcntl(server->epoll, F_DUPFD_CLOEXEC, 0);
+    return again;
+}
+
+void listen_accept(struct server *server, unsigned listener)
+{
+    bool is_unix = server->listener_is_unix[listener];
+    uint64_t places = count_places(server);
+    if (server->spare < 0)
+        server->spare = fcntl(server->epoll, F_DUPFD_CLOEXEC, 0);
+    for (;;) {
+        int fd = accept_one(server, listener);
+        if (fd >= 0 && server->n_clients >= places) {
+            refuse(fd);
+        } else if (fd >= 0) {
+            if (!is_unix)
+                configure_tcp(fd);
+            (void)client_new(server, fd, is_admin(server, fd, is_unix));
+        } else if (errno == EAGAIN) {
+            return;
+        } else if (!refuse_with_spare(server, listener)) {
+            hear(server, false); /* we would be told of them without end */
+            return;
+        }
+    }
+}
+
+void listen_again(struct server *server)
+{
+    if (server->accept_again_ms > 0 && server->accept_again_ms <= server->now_ms)
+        hear(server, true);
 }

@@ -57,23 +57,10 @@ void server_queue_read(struct server *server, struct client *client)
 
 /* --- the end of a turn ----------------------------------------------------------------------- */
 
-/* While no descriptor is left, nobody is let in. */
-static void accept_clients(struct server *server, bool on)
-{
-    for (unsigned i = 0; i < SERVER_LISTENERS && server->accept_paused == on; i++) {
-        struct epoll_event ready = {.events = on ? EPOLLIN : 0, .data.ptr = &server->listeners[i]};
-        if (server->listeners[i] >= 0)
-            (void)epoll_ctl(server->epoll, EPOLL_CTL_MOD, server->listeners[i], &ready);
-    }
-    server->accept_paused = !on;
-}
-
 static void bury(struct client *client)
 {
-    struct server *server = client->server;
     watchers_forget(client);
     client_free(client);
-    accept_clients(server, true);
 }
 
 /* Those who waited for others go on as soon as there is room; who keeps them is let go. */
@@ -164,6 +151,8 @@ static int next_timeout(const struct server *server)
     uint64_t wait_ends = watchers_due_ms(server);
     if (wait_ends < due)
         due = wait_ends;
+    if (server->accept_again_ms > 0 && server->accept_again_ms < due)
+        due = server->accept_again_ms;
     if (server->to_send || server->to_read || server->any_dead)
         return 0;
     return due > server->now_ms ? (int)(due - server->now_ms) : 0;
@@ -223,7 +212,7 @@ static void hear(struct server *server, const struct epoll_event *event)
     else if (who == &server->compact_event)
         compact_poll(server->compactor, server->realm.first, server->now_ms);
     else if (who == &server->listeners[0] || who == &server->listeners[1])
-        accept_clients(server, listen_accept(server, who == &server->listeners[1]));
+        listen_accept(server, who == &server->listeners[1]);
     else if (!hooks_event(&server->hooks, who))
         hear_client(who, event->events);
 }
@@ -249,6 +238,7 @@ int server_run(struct server *server, struct err *err)
         for (int i = 0; i < n; i++)
             hear(server, &events[i]);
         watchers_end_waits(server);
+        listen_again(server);
         rotate_old(server);
         compact_poll(server->compactor, server->realm.first, server->now_ms);
         end_turn(server);
@@ -298,6 +288,7 @@ int server_init(struct server *server, const struct options *options, struct err
                               .epoll = -1,
                               .signals = -1,
                               .listeners = {-1, -1},
+                              .spare = -1,
                               .started = (uint64_t)time(NULL)};
     server->realm = (struct realm){.data_root = -1, .index_root = -1, .locks = {-1, -1}};
     look_at_clock(server);
@@ -338,6 +329,7 @@ void server_close(struct server *server)
     hooks_free(&server->hooks);
     cleanup_fd(&server->signals);
     cleanup_fd(&server->epoll);
+    cleanup_fd(&server->spare);
     free(server->shared);
     free(server->written);
 }

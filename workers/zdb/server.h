@@ -34,7 +34,9 @@ struct server {
     int epoll, signals, sync_event, compact_event;
     int listeners[SERVER_LISTENERS];
     bool listener_is_unix[SERVER_LISTENERS];
-    char *identity; /* unix://path or tcp://address:port */
+    int spare;                /* given up for a moment to tell somebody that there is no other */
+    uint64_t accept_again_ms; /* not even that helped: nobody is let in until then; 0: they are */
+    char *identity;           /* unix://path or tcp://address:port */
 
     struct client *clients, *waiters, *mirrors; /* by their links */
     struct client *to_send;                     /* by next_queued */
@@ -42,9 +44,8 @@ struct server {
     struct client *writers; /* those that wrote in this turn, or wait for a sync; by next_writer */
     uint32_t n_clients, last_id;
     size_t in_budget_used, out_sum;
-    bool starving;      /* somebody waits for others to take what they are owed */
-    bool accept_paused; /* no descriptor was left for one more */
-    bool any_dead;      /* some client is to be freed */
+    bool starving; /* somebody waits for others to take what they are owed */
+    bool any_dead; /* some client is to be freed */
 
     uint8_t *shared;     /* SERVER_SHARED bytes, into which clients are read */
     struct ns **written; /* in this turn */
@@ -94,8 +95,10 @@ void commit_end_turn(struct server *server);
 int listen_bind(struct server *server, struct err *err);
 /* From here on clients are heard. */
 int listen_begin(struct server *server, struct err *err);
-/* Takes who waits at this one; false when no descriptor is left for them. */
-bool listen_accept(struct server *server, unsigned listener);
+/* Takes who waits at this one, or tells him that there are too many. */
+void listen_accept(struct server *server, unsigned listener);
+/* Once a turn: hears them again when it could not take them before. */
+void listen_again(struct server *server);
 void listen_close(struct server *server);
 
 #endif
