@@ -19,6 +19,7 @@
 #include <stdbool.h>
 #include <stdint.h>
 
+#define NS_DESCRIPTOR     "zdb-namespace"
 #define COMPACT_NOT_ASKED UINT32_MAX /* compact_next */
 
 enum {
@@ -35,7 +36,8 @@ struct ns_config {
     uint64_t datasize;     /* a pair is closed before its data would be longer */
     bool mixed;            /* each namespace has a mode of its own */
     enum format_mode mode;
-    bool secure; /* sync a pair that is closed */
+    bool durable; /* nobody hears of a write before it is synced */
+    bool secure;  /* sync a pair that is closed */
     /* A pair was closed and the next one begun; may be NULL. */
     void (*rotated)(struct ns *ns, void *data);
     void *rotated_data;
@@ -139,9 +141,11 @@ static inline bool ns_was_written(const struct ns *ns)
 
 /* --- the life of a namespace ----------------------------------------------------------------- */
 
-/* The directory of one namespace of many, or a new one: nothing is loaded yet. NULL with `err`. */
-struct ns *ns_open(int data_root, int index_root, const char *name, const struct ns_config *config,
-                   struct err *err);
+/* Nothing is opened or loaded yet. NULL without memory. */
+struct ns *ns_new(const char *name, const struct ns_config *config);
+/* Opens its directories, after ns_unload() again; makes that of the data, and with `make` that of
+ * the index. 0 or a negative errno. */
+int ns_open_dirs(struct ns *ns, int data_root, int index_root, bool make);
 /* Forgets it all; what is gathered and not flushed is lost. */
 void ns_close(struct ns *ns);
 /* Forgets its files and keys, as before load_namespace(). */
@@ -150,11 +154,15 @@ void ns_unload(struct ns *ns);
 void ns_fail(struct ns *ns, const char *why);
 
 /*
- * Removes what a closed namespace has on the disk. It is gone from the first step on, whatever ends
- * the process: ns_finish_removal() goes on with it at the next start, and says whether it did.
+ * remove.c: removes what a closed namespace has on the disk. It is gone from the first step on,
+ * whatever ends the process: ns_finish_removal() goes on with it at the next start. That says
+ * whether there was nothing but something to be removed, and directories with nothing in them are;
+ * what cannot be removed stays so.
  */
 int ns_remove(int data_root, int index_root, const char *name);
 bool ns_finish_removal(int data_root, int index_root, const char *name);
+/* True if there is nothing of the name but empty directories. */
+bool ns_is_vacant(int data_root, int index_root, const char *name);
 /* Removes all entries, and makes pair 0 anew; nothing is loaded afterwards. Once it has begun it is
  * gone on with before the next load. */
 int ns_empty(struct ns *ns);
@@ -168,7 +176,7 @@ int ns_write_descriptor(const struct ns *ns);
 
 /* One more in memory, and nothing on the disk. NULL without memory. */
 struct pair *ns_add_pair(struct ns *ns);
-/* Writes the headers of a pair's missing files, data first. */
+/* Makes the files of a pair, data first, and syncs them and their directories. */
 int ns_create_files(struct ns *ns, uint32_t pair);
 void ns_data_header(uint32_t id, struct format_data_header *out);
 void ns_index_header(const struct ns *ns, uint32_t id, struct format_index_header *out);

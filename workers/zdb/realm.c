@@ -17,10 +17,16 @@
 
 static int open_root(const char *path, int *out_root, struct err *err)
 {
-    if (mkdir(path, 0700) < 0 && errno != EEXIST)
+    bool made = mkdir(path, 0700) == 0;
+    if (!made && errno != EEXIST)
         return err_errno(err, errno, path, "cannot make the directory");
     *out_root = open(path, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
-    return *out_root < 0 ? err_errno(err, errno, path, "cannot open the directory") : 0;
+    if (*out_root < 0)
+        return err_errno(err, errno, path, "cannot open the directory");
+    autoclose int parent = made ? openat(*out_root, "..", O_RDONLY | O_DIRECTORY | O_CLOEXEC) : -1;
+    if (parent >= 0 && fsync(parent) < 0)
+        return err_errno(err, errno, path, "cannot sync the directory's own");
+    return 0;
 }
 
 static int lock_root(int root, const char *path, int *out_lock, struct err *err)
@@ -114,9 +120,11 @@ static int check_descriptor(struct ns *ns, struct err *err)
 }
 
 /* Out of service instead of an error, but for a mode that the whole server contradicts. */
-static int load(struct ns *ns, struct err *err)
+static int load(struct realm *realm, struct ns *ns, bool make, struct err *err)
 {
-    int rc = load_namespace(ns, err);
+    int rc = ns_open_dirs(ns, realm->data_root, realm->index_root, make);
+    rc = rc < 0 ? err_errno(err, -rc, ns->name, "cannot open the namespace's directories")
+                : load_namespace(ns, err);
     if (rc == 0)
         rc = check_descriptor(ns, err);
     if (rc == 0 || rc == -ERR_FAILED_PRECONDITION)
@@ -128,15 +136,23 @@ static int load(struct ns *ns, struct err *err)
     return rc;
 }
 
+/* What is there already may be somebody's, or is left of a namespace that was removed. */
 struct ns *realm_create(struct realm *realm, const char *name, struct err *err)
 {
-    struct ns *ns = ns_open(realm->data_root, realm->index_root, name, &realm->config, err);
-    if (!ns)
+    (void)ns_finish_removal(realm->data_root, realm->index_root, name);
+    if (!ns_is_vacant(realm->data_root, realm->index_root, name)) {
+        (void)err_set(err, ERR_ALREADY_EXISTS, 0, name, "there are files of this name");
         return NULL;
-    int rc = load(ns, err);
-    if (rc < 0) {
+    }
+    struct ns *ns = ns_new(name, &realm->config);
+    if (!ns) {
+        (void)err_errno(err, ENOMEM, name, "cannot make the namespace");
+        return NULL;
+    }
+    if (load(realm, ns, true, err) < 0) {
         ns_close(ns);
-        (void)ns_remove(realm->data_root, realm->index_root, name);
+        if (ns_remove(realm->data_root, realm->index_root, name) < 0)
+            (void)ns_finish_removal(realm->data_root, realm->index_root, name);
         return NULL;
     }
     append(realm, ns);
@@ -157,13 +173,12 @@ int realm_remove(struct realm *realm, struct ns *ns)
 
 int realm_reload(struct realm *realm, struct ns *ns, struct err *err)
 {
-    (void)realm;
     if (!ns->damaged)
         (void)sync_settle(ns->config->syncer, ns);
     else if (ns->syncing)
         sync_wait(ns->config->syncer);
     ns_unload(ns);
-    int rc = load(ns, err);
+    int rc = load(realm, ns, false, err);
     if (rc == -ERR_FAILED_PRECONDITION) { /* the others go on */
         ns_unload(ns);
         ns_fail(ns, err->message);
@@ -175,14 +190,19 @@ int realm_reload(struct realm *realm, struct ns *ns, struct err *err)
 
 static int load_one(struct realm *realm, const char *name, struct err *err)
 {
-    if (ns_finish_removal(realm->data_root, realm->index_root, name))
+    bool is_default = strcmp(name, REALM_DEFAULT) == 0;
+    if (!is_default && ns_finish_removal(realm->data_root, realm->index_root, name))
         return 0;
-    struct ns *ns = ns_open(realm->data_root, realm->index_root, name, &realm->config, err);
+    struct ns *ns = ns_new(name, &realm->config);
     if (!ns)
-        return -(int)err->code;
+        return err_errno(err, ENOMEM, name, "cannot load the namespace");
     append(realm, ns);
-    int rc = load(ns, err);
-    return rc == -ERR_FAILED_PRECONDITION ? rc : 0;
+    autoerr struct err why = {0};
+    int rc = load(realm, ns, true, &why);
+    if (rc != -ERR_FAILED_PRECONDITION)
+        return 0;
+    err_move(err, &why);
+    return rc;
 }
 
 static int refuse_old_format(struct realm *realm, const char *name, struct err *err)
