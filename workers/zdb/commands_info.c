@@ -53,6 +53,7 @@ static void print_stats(FILE *text, const struct server *server)
     print_disk(text, "data", data);
     print_both(text, "network_rx", counters->received_bytes);
     print_both(text, "network_tx", counters->sent_bytes);
+    fprintf(text, "syncs_done: %ju\n", (uintmax_t)sync_count(server->syncer));
 }
 
 static void print_namespaces(FILE *text, const struct realm *realm)

@@ -47,6 +47,9 @@ bool server_note_write(struct server *server, struct client *client, struct ns *
 
 /* --- when it fails --------------------------------------------------------------------------- */
 
+static const char unwritten[] = "-Cannot write right now, it may be lost";
+static const char unsynced[] = "-Cannot sync right now, it may be lost";
+
 /* An error in place of the replies from there on; what else it asked is not done. */
 static void refuse_from(struct client *client, uint64_t from, const char *why)
 {
@@ -63,11 +66,11 @@ static void refuse_from(struct client *client, uint64_t from, const char *why)
     server_queue_send(client->server, client);
 }
 
-static void refuse_written(struct server *server)
+static void refuse_written(struct server *server, const char *why)
 {
     for (struct client *client = server->writers; client; client = client->next_writer)
         if (client->wrote.on)
-            refuse_from(client, client->wrote.from, "-Cannot write right now, it may be lost");
+            refuse_from(client, client->wrote.from, why);
 }
 
 static void refuse_held(struct server *server)
@@ -75,7 +78,7 @@ static void refuse_held(struct server *server)
     for (struct client *client = server->writers; client; client = client->next_writer) {
         const struct hold *first = client->in_flight.on ? &client->in_flight : &client->next;
         if (first->on)
-            refuse_from(client, first->from, "-Cannot sync right now, it may be lost");
+            refuse_from(client, first->from, unsynced);
     }
 }
 
@@ -120,7 +123,7 @@ void commit_write(struct server *server)
             continue;
         if (rc < 0)
             log_error("namespace cannot be written", "namespace", ns->name, "why", strerror(-rc));
-        refuse_written(server);
+        refuse_written(server, ns->sync_failed ? unsynced : unwritten);
         if (rc < 0)
             recover(server, ns);
     }

@@ -3,6 +3,7 @@
 
 #include "base/cleanup.h"
 #include "base/log.h"
+#include "base/step.h"
 #include "sync.h"
 
 #include <errno.h>
@@ -352,6 +353,8 @@ static int load_once(struct load *load)
     /* It may stand in the kernel's memory alone, and whoever reads it takes it for written. */
     ns->sync_from = 0;
     rc = sync_now(ns);
+    if (rc == 0 && (step_around(fsync(ns->data_dir)) < 0 || step_around(fsync(ns->index_dir)) < 0))
+        rc = -errno;
     if (rc < 0)
         return err_errno(load->err, -rc, ns->name, "cannot sync what was loaded");
     ns->doubtful = false;

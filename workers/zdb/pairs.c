@@ -54,7 +54,8 @@ static int create(struct file *file, const void *header, size_t size)
     int rc = io_allocate(fd, 0, size);
     if (rc < 0 && rc != -EOPNOTSUPP)
         return rc;
-    return io_write(fd, file_kind(file), header, size, 0);
+    rc = io_write(fd, file_kind(file), header, size, 0);
+    return rc < 0 ? rc : io_sync(fd);
 }
 
 int ns_create_files(struct ns *ns, uint32_t id)
@@ -103,13 +104,28 @@ static void close_active(struct ns *ns, struct pair *pair)
     (void)io_truncate(pair->index.fd, pair->index_size);
 }
 
+/*
+ * What must not be younger than the next pair. Marks are found again in the data of the last two
+ * pairs, so none may be older. And where writes are promised to be durable, a power cut must not
+ * take the end of this pair and leave the beginning of the next one: nobody could tell what is
+ * missing.
+ */
+static int settle(struct ns *ns)
+{
+    bool waits = ns->config->durable && (ns->unsynced || ns->syncing);
+    if (!waits && !ns->unsettled && !ns->config->secure)
+        return ns_flush(ns);
+    int rc = sync_settle(ns->config->syncer, ns);
+    if (rc == 0 && ns->mode == FORMAT_SEQ && !marks_empty(&ns->marks))
+        rc = -EIO; /* they could not be made */
+    return rc;
+}
+
 int ns_rotate(struct ns *ns)
 {
     struct pair *old = ns_active(ns);
     uint64_t next_id = ns->mode == FORMAT_SEQ ? ns_next_id(ns) : 0;
-    /* Marks are found again in the data of the last two pairs, so none may be older. */
-    bool settle = ns->unsettled || ns->config->secure;
-    int rc = settle ? sync_settle(ns->config->syncer, ns) : ns_flush(ns);
+    int rc = settle(ns);
     if (rc < 0)
         return rc;
     /* What the old pair does not need may be what the next one lacks. */

@@ -276,6 +276,7 @@ static void configure(struct server *server)
         .datasize = options->datasize,
         .mixed = options->mixed,
         .mode = options->sequential ? FORMAT_SEQ : FORMAT_USER,
+        .durable = options->sync,
         .secure = options->secure,
         .rotated = options->hook ? server_rotated : NULL,
         .rotated_data = server,

@@ -34,6 +34,7 @@ struct syncer {
     enum phase phase; /* under the lock */
     enum phase told;  /* main thread: how far it has taken note */
     bool synced_news, settled_news;
+    uint64_t n_done;
     bool stop;          /* under the lock */
     struct item *items; /* the thread's from RUNNING to SETTLED */
     size_t n_items, room;
@@ -248,6 +249,11 @@ bool sync_under_way(const struct syncer *syncer)
     return syncer->told != IDLE;
 }
 
+uint64_t sync_count(const struct syncer *syncer)
+{
+    return syncer->n_done;
+}
+
 /* Takes note of what the thread has reached. */
 static void advance(struct syncer *syncer)
 {
@@ -264,6 +270,7 @@ static void advance(struct syncer *syncer)
     if (syncer->told == SYNCED && phase == SETTLED) {
         syncer->told = IDLE;
         syncer->settled_news = true;
+        syncer->n_done++;
         for (size_t i = 0; i < syncer->n_items; i++)
             end_item(&syncer->items[i]);
     }

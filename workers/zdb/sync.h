@@ -24,6 +24,8 @@ void syncer_free(struct syncer *syncer);
  * way, or nothing is to be done. */
 bool sync_begin(struct syncer *syncer, struct ns *list);
 bool sync_under_way(const struct syncer *syncer);
+/* Batches that are over, marks and all. */
+uint64_t sync_count(const struct syncer *syncer);
 
 /* What was reached since the last call: once per batch SYNCED, once SETTLED, with nothing after. */
 enum sync_news { SYNC_NOTHING, SYNC_SYNCED, SYNC_SETTLED };

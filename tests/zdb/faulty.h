@@ -1,0 +1,18 @@
+/* The server under test with the library of badcalls.h in it. */
+#ifndef TESTS_ZDB_FAULTY_H
+#define TESTS_ZDB_FAULTY_H
+
+#include "badcalls.h"
+
+extern struct badcalls *bad; /* of the server that runs */
+
+/* server_start(), with nothing that fails yet. */
+void faulty_start(const char *const *flags);
+#define faulty_start_with(...) faulty_start((const char *const[]){__VA_ARGS__, NULL})
+/* Killed, and started again. */
+void faulty_restart(const char *const *flags);
+/* From now on `skip` calls of the kind succeed, and then `fail` fail with the error. */
+void faulty_arm(enum badcall call, int skip, int fail, int error);
+void faulty_disarm(void);
+
+#endif
