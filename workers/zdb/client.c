@@ -29,6 +29,8 @@ static void link_all(struct server *server, struct client *client)
     client->all.next = server->clients;
     if (server->clients)
         server->clients->all.previous = client;
+    else
+        server->oldest = client;
     server->clients = client;
     server->n_clients++;
 }
@@ -38,6 +40,8 @@ static void unlink_all(struct client *client)
     struct server *server = client->server;
     if (client->all.next)
         client->all.next->all.previous = client->all.previous;
+    else
+        server->oldest = client->all.previous;
     if (client->all.previous)
         client->all.previous->all.next = client->all.next;
     else
@@ -60,7 +64,6 @@ struct client *client_new(struct server *server, int fd, bool admin)
     client->id = ++server->last_id;
     client->ns = server->realm.first;
     client->writable = !server->options->protect;
-    client->moved_ms = server->now_ms;
     link_all(server, client);
     server->counters.clients++;
     return client;
@@ -70,18 +73,16 @@ static void free_in(struct client *client)
 {
     free(client->in);
     client->in = NULL;
-    client->in_size = client->in_room = 0;
-    client->server->in_budget_used -= client->in_share;
-    client->in_share = 0;
+    client->in_size = client->in_room = client->in_share = 0;
+    budget_count(client);
 }
 
 void client_free(struct client *client)
 {
     (void)close(client->fd);
     resp_clear(&client->resp);
-    free_in(client);
-    client->server->out_sum -= client->out_counted;
     out_free(&client->out);
+    free_in(client);
     unlink_all(client);
     free(client);
 }
@@ -97,8 +98,17 @@ void client_drop(struct client *client)
     server_queue_send(client->server, client);
 }
 
+void client_discard(struct client *client)
+{
+    client_drop(client);
+    resp_clear(&client->resp);
+    out_free(&client->out);
+    free_in(client);
+}
+
 void client_touch(struct client *client)
 {
+    budget_count(client);
     if (out_size(&client->out) > LIMITS_OUT_CLOSE || client->out.overflown)
         client_drop(client);
     else
@@ -109,39 +119,30 @@ void client_touch(struct client *client)
 
 static bool is_paused(const struct client *client)
 {
-    return client->starved || out_size(&client->out) > LIMITS_OUT_PAUSE;
-}
-
-/* Counts what it is owed in the sum of all. */
-static void count_out(struct client *client)
-{
-    size_t size = out_size(&client->out);
-    client->server->out_sum += size - client->out_counted;
-    client->out_counted = size;
+    return client->need != BUDGET_NOTHING || out_size(&client->out) > LIMITS_OUT_PAUSE;
 }
 
 /* --- requests -------------------------------------------------------------------------------- */
 
-/* So much is owed to all that who is owed something has to wait. */
-static bool must_wait(struct client *client)
+static bool may_run(struct client *client)
 {
-    count_out(client);
-    if (client->out_counted == 0 || client->server->out_sum <= (size_t)LIMITS_OUT_MIB * LIMITS_MIB)
+    if (client->closing || client->dead || is_paused(client))
         return false;
-    client->starved = client->server->starving = true;
-    return true;
+    budget_count(client);
+    return budget_ask(client, BUDGET_REPLY);
 }
 
-/* Runs the whole requests; the bytes that are left begin with one that is not, or not yet. */
+/* Runs the whole requests; the bytes that are left begin with one that is not, or not yet, or not
+ * to its end. */
 static size_t run_requests(struct client *client, const uint8_t *bytes, size_t size)
 {
     size_t done = 0;
-    while (done < size && !client->closing && !client->dead && !is_paused(client) &&
-           !must_wait(client)) {
-        size_t used;
+    while (done < size && may_run(client)) {
+        size_t used = client->resp.at;
         const char *error;
-        enum resp_result result =
-            resp_parse(&client->resp, bytes + done, size - done, &used, &error);
+        enum resp_result result = RESP_REQUEST; /* unless it is not the one that goes on */
+        if (client->next_arg == 0)
+            result = resp_parse(&client->resp, bytes + done, size - done, &used, &error);
         if (result == RESP_MORE)
             break;
         if (result == RESP_ERROR) {
@@ -150,10 +151,12 @@ static size_t run_requests(struct client *client, const uint8_t *bytes, size_t s
             break;
         }
         command_run(client, bytes + done);
+        if (client->next_arg > 0)
+            break;
         resp_clear(&client->resp);
         done += used;
     }
-    count_out(client);
+    budget_count(client);
     if (out_size(&client->out) > 0 || client->closing || client->out.overflown)
         server_queue_send(client->server, client);
     return client->closing ? size : done;
@@ -163,27 +166,25 @@ static size_t run_requests(struct client *client, const uint8_t *bytes, size_t s
 
 static bool take_share(struct client *client)
 {
-    struct server *server = client->server;
     if (client->in_share > 0)
         return true;
-    if (server->in_budget_used + RESP_REQUEST_MAX > (size_t)LIMITS_IN_MIB * LIMITS_MIB) {
-        client->starved = server->starving = true;
+    if (!budget_ask(client, BUDGET_SHARE))
         return false;
-    }
-    client->in_share = RESP_REQUEST_MAX;
-    server->in_budget_used += client->in_share;
+    client->in_share = LIMITS_IN_SHARE;
+    budget_count(client);
     return true;
 }
 
-/* Room for what a request still lacks; while that is long, it grows with what has come. */
+/* Room for what a request still lacks; while that is long, it grows with what has come. Never for
+ * more than the longest one and a little. */
 static bool make_room(struct client *client)
 {
     size_t missing = resp_missing(&client->resp, client->in_size);
     size_t step = client->in_size < IN_LEAST ? IN_LEAST : client->in_size;
-    size_t wanted = client->in_size + (missing < step && missing > IN_LEAST ? missing : step);
+    size_t wanted = client->in_size + (missing + IN_LEAST < step ? missing + IN_LEAST : step);
     if (client->in_room > client->in_size)
         return true;
-    if (wanted > LIMITS_IN_SMALL && !take_share(client))
+    if (wanted > LIMITS_IN_SMALL ? !take_share(client) : !budget_ask(client, BUDGET_READ))
         return false;
     uint8_t *grown = realloc(client->in, wanted);
     if (!grown) {
@@ -192,14 +193,17 @@ static bool make_room(struct client *client)
     }
     client->in = grown;
     client->in_room = wanted;
+    budget_count(client);
     return true;
 }
 
 /* What is left of the shared buffer moves into the client's own. */
 static void keep_rest(struct client *client, const uint8_t *bytes, size_t size)
 {
-    if (size == 0 || client->dead)
+    if (size == 0 || client->dead) {
+        free_in(client);
         return;
+    }
     size_t room = size < IN_LEAST ? IN_LEAST : size;
     client->in = malloc(room);
     if (!client->in) {
@@ -209,6 +213,7 @@ static void keep_rest(struct client *client, const uint8_t *bytes, size_t size)
     memcpy(client->in, bytes, size);
     client->in_size = size;
     client->in_room = room;
+    budget_count(client);
 }
 
 static void run_own(struct client *client)
@@ -224,45 +229,90 @@ static void run_own(struct client *client)
 }
 
 /* Bytes that were read, 0 when there is nothing for now. */
-static size_t receive(struct client *client, uint8_t *into, size_t room)
+static size_t receive(struct client *client, uint8_t *into, size_t room, int flags)
 {
     ssize_t n;
     do
-        n = recv(client->fd, into, room, MSG_DONTWAIT);
+        n = recv(client->fd, into, room, MSG_DONTWAIT | flags);
     while (n < 0 && errno == EINTR);
     /* A socket that gave less than was asked for is empty; of what comes then epoll tells. But its
      * end has been told of already. */
     client->readable = n > 0 && ((size_t)n == room || client->ending);
-    if (n > 0) {
-        client->moved_ms = client->server->now_ms;
-        client->server->counters.received_bytes += (uint64_t)n;
-        return (size_t)n;
-    }
     if (n == 0)
         client->read_ended = true;
-    else if (errno != EAGAIN)
+    else if (n < 0 && errno != EAGAIN)
         die(client);
-    return 0;
+    return n > 0 ? (size_t)n : 0;
+}
+
+static void count_received(struct client *client, size_t n)
+{
+    client->received += n;
+    client->server->counters.received_bytes += n;
+}
+
+static void receive_shared(struct client *client)
+{
+    uint8_t *shared = client->server->shared;
+    size_t n = receive(client, shared, SERVER_SHARED, 0);
+    size_t done = n > 0 ? run_requests(client, shared, n) : 0;
+    count_received(client, n);
+    keep_rest(client, shared + done, n - done);
+}
+
+/* While nothing can be kept, whole requests are served all the same. What is none yet stays in the
+ * socket, and is looked at again when more of it comes; but a long one asks for its share. */
+static void receive_whole(struct client *client)
+{
+    uint8_t *shared = client->server->shared;
+    size_t n = receive(client, shared, IN_LEAST, MSG_PEEK);
+    size_t done = n > 0 ? run_requests(client, shared, n) : 0;
+    size_t taken = client->next_arg > 0 ? n : done; /* one that goes on has to be kept */
+    if (taken > 0 && recv(client->fd, shared, taken, MSG_DONTWAIT) < 0)
+        die(client);
+    count_received(client, taken);
+    if (taken > done)
+        keep_rest(client, shared + done, n - done);
+    if (taken == n)
+        return;
+    size_t lacking = n - done + resp_missing(&client->resp, n - done);
+    resp_clear(&client->resp);
+    client->readable = true;
+    if (is_paused(client))
+        return;
+    if (lacking > LIMITS_IN_SMALL)
+        (void)take_share(client);
+    else
+        (void)budget_ask(client, BUDGET_READ);
+}
+
+static void receive_more(struct client *client)
+{
+    if (!make_room(client)) {
+        client->readable = true;
+        return;
+    }
+    size_t n = receive(client, client->in + client->in_size, client->in_room - client->in_size, 0);
+    client->in_size += n;
+    count_received(client, n);
+    if (n > 0)
+        run_own(client);
 }
 
 void client_receive(struct client *client)
 {
     struct server *server = client->server;
+    if (client->in_size == 0 && client->need != BUDGET_REPLY)
+        client->need = BUDGET_NOTHING; /* nothing is kept: it may try */
     if (client->dead || client->closing || client->read_ended || is_paused(client))
         return;
     client->readable = false;
-    if (client->in_size == 0) {
-        size_t n = receive(client, server->shared, SERVER_SHARED);
-        size_t done = n > 0 ? run_requests(client, server->shared, n) : 0;
-        keep_rest(client, server->shared + done, n - done);
-    } else if (!make_room(client)) {
-        client->readable = true;
-    } else {
-        size_t n = receive(client, client->in + client->in_size, client->in_room - client->in_size);
-        client->in_size += n;
-        if (n > 0)
-            run_own(client);
-    }
+    if (client->in_size > 0)
+        receive_more(client);
+    else if (client->in_share > 0 || budget_has(client, BUDGET_READ))
+        receive_shared(client);
+    else
+        receive_whole(client);
     if (client->read_ended || client->dead || is_paused(client))
         server_queue_send(server, client);
     else if (client->readable)
@@ -281,11 +331,13 @@ void client_go_on(struct client *client)
         run_own(client);
     if (client->readable)
         server_queue_read(client->server, client);
+    if (client->read_ended)
+        server_queue_send(client->server, client);
 }
 
 /* --- sending --------------------------------------------------------------------------------- */
 
-static size_t may_send(const struct client *client)
+static size_t sendable(const struct client *client)
 {
     uint64_t end = out_position(&client->out);
     if (client->in_flight.on && client->in_flight.from < end)
@@ -293,6 +345,11 @@ static size_t may_send(const struct client *client)
     if (client->next.on && client->next.from < end)
         end = client->next.from;
     return (size_t)(end - client->out.sent);
+}
+
+bool client_may_send(const struct client *client)
+{
+    return sendable(client) > 0;
 }
 
 static void ask_for_room(struct client *client, bool on)
@@ -321,7 +378,6 @@ static void send_some(struct client *client, size_t size)
             die(client);
             return;
         }
-        client->moved_ms = client->server->now_ms;
         client->server->counters.sent_bytes += (uint64_t)n;
         out_sent(&client->out, (size_t)n);
         size -= (size_t)n;
@@ -349,8 +405,8 @@ void client_send(struct client *client)
         return;
     }
     bool was_paused = is_paused(client);
-    send_some(client, may_send(client));
-    count_out(client);
+    send_some(client, sendable(client));
+    budget_count(client);
     if (client->dead)
         return;
     bool all_said = client->closing || (client->read_ended && !is_paused(client));

@@ -2,6 +2,7 @@
 #ifndef WORKERS_ZDB_CLIENT_H
 #define WORKERS_ZDB_CLIENT_H
 
+#include "budget.h"
 #include "ns.h"
 #include "out.h"
 #include "resp.h"
@@ -39,12 +40,16 @@ struct client {
     struct resp resp;
     uint8_t *in; /* a request that is not whole yet */
     size_t in_size, in_room;
-    size_t in_share; /* of the budget of all clients */
+    size_t in_share; /* LIMITS_IN_SHARE, once the request is long */
     struct out out;
     struct hold next, in_flight; /* for the next batch, and for the one under way */
     struct hold wrote;           /* in this turn: held back only when writing fails */
-    size_t out_counted;          /* of `out`, in the server's sum */
-    uint64_t moved_ms;           /* when it was last read from, or took something */
+    uint32_t next_arg;           /* of an MGET that goes on when replies were taken; 0: of none */
+
+    size_t short_counted, share_counted, reply_counted; /* in the server's budget */
+    enum budget_need need;                              /* not served until it can have that */
+    uint64_t received;                                  /* bytes, ever */
+    uint64_t window_ms, window_moved; /* budget.c: since then, and what had moved until then */
 
     struct ns *ns; /* NULL: removed under it */
     bool writable, admin, master, mirror;
@@ -54,7 +59,6 @@ struct client {
     bool closing;    /* after what is to be sent */
     bool dead;       /* to be freed at the end of the turn */
     bool queued;     /* in the server's list of those that have something to send */
-    bool starved;    /* not served until others have taken what they are owed */
     bool listed;     /* in the server's list of writers */
     bool read_ended; /* it has said all */
     struct client *next_queued, *next_writer, *next_reader;
@@ -71,10 +75,14 @@ void client_free(struct client *client);
 void client_receive(struct client *client);
 /* Runs what is whole of what was received before, and reads on; for when it was held up. */
 void client_go_on(struct client *client);
+/* True if it is owed something that need not wait for a sync. */
+bool client_may_send(const struct client *client);
 /* Sends what may be sent. */
 void client_send(struct client *client);
 /* To be let go, without what it was still owed. */
 void client_drop(struct client *client);
+/* The same, and its buffers are freed at once; not while its requests run. */
+void client_discard(struct client *client);
 /* Something was added for it, outside of its own commands. */
 void client_touch(struct client *client);
 

@@ -130,6 +130,7 @@ static const char *find_obstacle(const struct client *client, const struct comma
 static void run(struct client *client, const struct command *command, struct args *args)
 {
     struct server *server = client->server;
+    bool goes_on = client->next_arg > 0;
     if (client->master) { /* the last argument names an owner */
         if (args->n < 2) {
             command_error(client, "-Missing arguments");
@@ -137,16 +138,16 @@ static void run(struct client *client, const struct command *command, struct arg
         }
         args->n--;
     }
-    const char *obstacle = find_obstacle(client, command, args);
+    const char *obstacle = goes_on ? NULL : find_obstacle(client, command, args);
     if (obstacle) {
         server->counters.unauthorized += command->flags & COMMAND_ADMIN && !client->admin;
         command_error(client, obstacle);
         return;
     }
-    if (server->mirrors && !(command->flags & COMMAND_QUIET))
+    if (server->mirrors && !goes_on && !(command->flags & COMMAND_QUIET))
         watchers_mirror(client, args);
     command->run(client, args);
-    if (server->waiters && !client->failed && client->ns)
+    if (server->waiters && !client->failed && client->ns && client->next_arg == 0)
         watchers_tell(client, command);
 }
 
@@ -157,10 +158,13 @@ void command_run(struct client *client, const uint8_t *bytes)
     struct args args = {client->resp.n_args, all};
     for (uint32_t i = 0; i < args.n; i++)
         all[i] = (struct arg){bytes + parsed[i].offset, parsed[i].length};
-    client->failed = false;
-    client->server->counters.commands++;
     const struct command *command = command_find(all[0].at, all[0].size);
-    if (!client->ns) {
+    bool goes_on = client->next_arg > 0;
+    if (!goes_on) {
+        client->failed = false;
+        client->server->counters.commands++;
+    }
+    if (!client->ns && !goes_on) {
         command_error(client, removed);
         client->closing = true;
     } else if (!command) {
@@ -168,5 +172,6 @@ void command_run(struct client *client, const uint8_t *bytes)
     } else {
         run(client, command, &args);
     }
-    client->server->counters.failed += client->failed;
+    if (client->next_arg == 0)
+        client->server->counters.failed += client->failed;
 }

@@ -37,7 +37,8 @@ struct command {
     unsigned flags;
 };
 
-/* Runs the request that client->resp describes in these bytes. */
+/* Runs the request that client->resp describes in these bytes. If client->next_arg is not 0 then,
+ * it is to be run again when the client took some of its replies. */
 void command_run(struct client *client, const uint8_t *bytes);
 /* The first whose name begins so; NULL when none does. */
 const struct command *command_find(const uint8_t *name, size_t size);

@@ -66,40 +66,36 @@ void command_get(struct client *client, const struct args *args)
     reply_value(client, &args->at[1]);
 }
 
-/* What all of them would come to. */
-static uint64_t sum_of(struct client *client, const struct args *args)
+/* One of those of an MGET. Between two parts of it anything may have happened to the namespace. */
+static void reply_one_of_many(struct client *client, const struct arg *key)
 {
-    uint64_t sum = 0;
-    for (uint32_t i = 1; i < args->n; i++) {
-        struct store_entry entry;
-        const struct arg *key = &args->at[i];
-        if (key->size > 0 && key->size <= FORMAT_KEY_MAX &&
-            store_find(client->ns, key->at, key->size, &entry) == STORE_OK)
-            sum += entry.length;
-    }
-    return sum;
+    if (key->size > FORMAT_KEY_MAX)
+        command_error(client, "-Invalid key");
+    else if (key->size == 0)
+        out_nil(&client->out);
+    else if (!client->ns || client->ns->damaged)
+        command_error(client, internal);
+    else
+        reply_value(client, key);
 }
 
+/* As far as what the client is owed stays small; it is run again from there on. */
 void command_mget(struct client *client, const struct args *args)
 {
     if (args->n < 2) {
         command_error(client, "-Invalid arguments");
         return;
     }
-    if (sum_of(client, args) > LIMITS_REPLY) {
-        command_error(client, "-Payload too big");
-        return;
+    if (client->next_arg == 0) {
+        out_array(&client->out, args->n - 1);
+        client->next_arg = 1;
     }
-    out_array(&client->out, args->n - 1);
-    for (uint32_t i = 1; i < args->n; i++) {
-        const struct arg *key = &args->at[i];
-        if (key->size > FORMAT_KEY_MAX)
-            command_error(client, "-Invalid key");
-        else if (key->size == 0)
-            out_nil(&client->out);
-        else
-            reply_value(client, key);
+    while (client->next_arg < args->n) {
+        if (out_size(&client->out) > LIMITS_OUT_PAUSE)
+            return;
+        reply_one_of_many(client, &args->at[client->next_arg++]);
     }
+    client->next_arg = 0;
 }
 
 /* --- SET ------------------------------------------------------------------------------------- */

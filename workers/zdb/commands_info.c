@@ -82,11 +82,12 @@ void command_info(struct client *client, const struct args *args)
         fprintf(text,
                 "# server\nserver_name: 0-db (embedded)\nserver_revision: storaged-%s\n"
                 "engine_revision: storaged-%s\ninstance_id: %u\nboot_time: %ju\nuptime: %ju\n"
-                "\n# clients\nclients_lifetime: %ju\n"
+                "\n# clients\nclients_lifetime: %ju\nclients_let_go: %ju\n"
                 "\n# internals\nsequential_key_size: %d\ndata_version: %d\nindex_version: %d\n",
                 ZDB_VERSION, ZDB_VERSION, server->instance, (uintmax_t)server->started,
                 (uintmax_t)(server->time - server->started), (uintmax_t)server->counters.clients,
-                FORMAT_ID_SIZE, FORMAT_DATA_VERSION, FORMAT_INDEX_VERSION);
+                (uintmax_t)server->counters.let_go, FORMAT_ID_SIZE, FORMAT_DATA_VERSION,
+                FORMAT_INDEX_VERSION);
         print_stats(text, server);
         print_namespaces(text, &server->realm);
         compact_print(server->compactor, text);

@@ -8,13 +8,15 @@ enum {
     /* One client. */
     LIMITS_OUT_PAUSE = 8 * LIMITS_MIB,  /* with so much to be read it is not read from */
     LIMITS_OUT_CLOSE = 64 * LIMITS_MIB, /* with so much (by MIRROR alone) it is let go */
-    LIMITS_REPLY = 16 * LIMITS_MIB,     /* the payloads of one MGET */
-    LIMITS_IN_SMALL = 64 << 10,         /* a request that is longer needs a share of the budget */
+    LIMITS_IN_SMALL = 64 << 10,         /* a request that is longer needs a share of the budget, */
+    LIMITS_IN_SHARE = (9 * LIMITS_MIB) + (64 << 10), /* of so much */
     /* All clients. */
-    LIMITS_IN_MIB = 576,
-    LIMITS_OUT_MIB = 576,
-    LIMITS_MEMORY_MIB = LIMITS_IN_MIB + LIMITS_OUT_MIB + 64,
-    LIMITS_STALL_MS = 10000, /* who holds others up so long without moving is let go */
+    LIMITS_MEMORY_MIB = 1216,
+    LIMITS_MEMORY_LEAST_MIB = 128,
+    LIMITS_MEMORY_REST = 64 * LIMITS_MIB, /* of it, for clients themselves and one reply */
+    /* Who holds what others wait for moves so much in that time, or is let go. */
+    LIMITS_MOVE_LEAST = 320 << 10,
+    LIMITS_STALL_MS = 5000,
 };
 
 #endif

@@ -34,6 +34,7 @@ enum flag {
     FLAG_PASSWORD_FILE,
     FLAG_PROTECT,
     FLAG_MAXSIZE,
+    FLAG_MEMORY,
     FLAG_SYNC,
     FLAG_SYNCTIME,
     FLAG_SECURE,
@@ -61,6 +62,7 @@ static const struct option flags[] = {
     {"password-file", required_argument, NULL, FLAG_PASSWORD_FILE},
     {"protect", no_argument, NULL, FLAG_PROTECT},
     {"maxsize", required_argument, NULL, FLAG_MAXSIZE},
+    {"memory", required_argument, NULL, FLAG_MEMORY},
     {"sync", no_argument, NULL, FLAG_SYNC},
     {"synctime", required_argument, NULL, FLAG_SYNCTIME},
     {"secure", no_argument, NULL, FLAG_SECURE},
@@ -87,6 +89,7 @@ void options_print_help(void)
         "                    namespace says (mixed; new ones are user)\n"
         "  --datasize N      begin a new data file before one is larger; K, M, G (256M)\n"
         "  --maxsize N       bytes of live payload in the default namespace, 0: any (0)\n"
+        "  --memory N        for what clients send and are sent (%dM, at least %dM)\n"
         "\n"
         "  --listen ADDR     TCP address (127.0.0.1)\n"
         "  --port P          TCP port (9900)\n"
@@ -112,8 +115,10 @@ void options_print_help(void)
         "\n"
         "Memory: each key of a user-mode namespace takes its own length and at most 40 bytes, a\n"
         "sequential namespace less than 2 megabytes. What clients send and are sent takes at most\n"
-        "%d MiB in all: beyond it they wait, and who does not read is let go.\n",
-        LIMITS_MEMORY_MIB);
+        "%d MiB in all, or what --memory says: beyond it they wait, and who keeps others waiting\n"
+        "and moves less than %d KiB in %d s is let go.\n",
+        LIMITS_MEMORY_MIB, LIMITS_MEMORY_LEAST_MIB, LIMITS_MEMORY_MIB, LIMITS_MOVE_LEAST >> 10,
+        LIMITS_STALL_MS / 1000);
 }
 
 static int parse_mode(struct options *out, const char *text, struct err *err)
@@ -198,6 +203,9 @@ static int take(struct options *out, int flag, char *text, struct err *err)
         return parse_size("--datasize", text, DATASIZE_LEAST, UINT32_MAX - 1, &out->datasize, err);
     case FLAG_MAXSIZE:
         return parse_size("--maxsize", text, 0, UINT64_MAX, &out->maxsize, err);
+    case FLAG_MEMORY:
+        return parse_size("--memory", text, (uint64_t)LIMITS_MEMORY_LEAST_MIB * LIMITS_MIB,
+                          UINT64_MAX, &out->memory, err);
     case FLAG_PORT:
         return parse_port(out, text, err);
     case FLAG_ADMIN:
@@ -270,6 +278,7 @@ enum options_result options_parse(struct options *out, int argc, char **argv, st
                             .port = PORT_DEFAULT,
                             .mixed = true,
                             .datasize = DATASIZE_DEFAULT,
+                            .memory = (uint64_t)LIMITS_MEMORY_MIB * LIMITS_MIB,
                             .synctime_s = SYNCTIME_DEFAULT_S,
                             .compact_percent = COMPACT_DEFAULT_PERCENT};
     for (int flag; (flag = getopt_long(argc, argv, "", flags, NULL)) != -1;) {

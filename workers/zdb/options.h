@@ -14,7 +14,7 @@ struct options {
     char admin[OPTIONS_ADMIN_MAX + 1]; /* empty: no password */
     uint16_t port;
     bool mixed, sequential; /* each namespace its own mode; or all this one */
-    uint64_t datasize, maxsize;
+    uint64_t datasize, maxsize, memory;
     uint32_t synctime_s;      /* at least 1 */
     uint32_t rotate_s;        /* 0: never */
     uint32_t compact_percent; /* dead of a closed data file; 0: only when asked */

@@ -63,28 +63,6 @@ static void bury(struct client *client)
     client_free(client);
 }
 
-/* Those who waited for others go on as soon as there is room; who keeps them is let go. */
-static void feed_starved(struct server *server)
-{
-    bool in_full = server->in_budget_used + RESP_REQUEST_MAX > (size_t)LIMITS_IN_MIB * LIMITS_MIB;
-    bool out_full = server->out_sum > (size_t)LIMITS_OUT_MIB * LIMITS_MIB;
-    server->starving = false;
-    for (struct client *client = server->clients; client; client = client->all.next) {
-        bool keeps = (in_full && client->in_share > 0) ||
-                     (out_full && client->out_counted > LIMITS_IN_SMALL);
-        if (keeps && client->moved_ms + LIMITS_STALL_MS < server->now_ms)
-            client_drop(client);
-        if (!client->starved)
-            continue;
-        if (in_full || out_full) {
-            server->starving = true;
-            continue;
-        }
-        client->starved = false;
-        client_go_on(client);
-    }
-}
-
 static void send_queued(struct server *server)
 {
     while (server->to_send) {
@@ -122,8 +100,8 @@ static void end_turn(struct server *server)
         commit_refuse_unsynced(server);
         commit_sync(server);
         send_queued(server);
-        if (server->starving)
-            feed_starved(server);
+        if (server->budget.lacking_since_ms > 0)
+            budget_relieve(server);
     } while (server->n_written > 0);
     commit_end_turn(server);
     free_dead(server);
@@ -144,7 +122,7 @@ static void rotate_old(struct server *server)
 static int next_timeout(const struct server *server)
 {
     uint64_t due = server->now_ms + IDLE_MS;
-    if (server->options->rotate_s > 0 || server->starving)
+    if (server->options->rotate_s > 0 || server->budget.lacking_since_ms > 0)
         due = server->now_ms + HOUSEKEEPING_MS;
     if (server->sync_due_ms > 0 && server->sync_due_ms < due && !sync_under_way(server->syncer))
         due = server->sync_due_ms;
@@ -292,6 +270,7 @@ int server_init(struct server *server, const struct options *options, struct err
                               .spare = -1,
                               .started = (uint64_t)time(NULL)};
     server->realm = (struct realm){.data_root = -1, .index_root = -1, .locks = {-1, -1}};
+    budget_init(&server->budget, options->memory);
     look_at_clock(server);
     (void)!getrandom(&server->instance, sizeof server->instance, 0);
     int rc = realm_open(&server->realm, options->data, options->index, err);

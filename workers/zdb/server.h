@@ -7,6 +7,7 @@
 #ifndef WORKERS_ZDB_SERVER_H
 #define WORKERS_ZDB_SERVER_H
 
+#include "budget.h"
 #include "client.h"
 #include "hooks.h"
 #include "limits.h"
@@ -21,7 +22,7 @@ enum { SERVER_SHARED = 256 << 10, SERVER_LISTENERS = 2 };
 
 /* What INFO tells. */
 struct server_counters {
-    uint64_t clients, commands, failed, unauthorized;
+    uint64_t clients, let_go, commands, failed, unauthorized;
     uint64_t received_bytes, sent_bytes;
 };
 
@@ -38,13 +39,13 @@ struct server {
     uint64_t accept_again_ms; /* not even that helped: nobody is let in until then; 0: they are */
     char *identity;           /* unix://path or tcp://address:port */
 
-    struct client *clients, *waiters, *mirrors; /* by their links */
+    struct client *clients, *waiters, *mirrors; /* by their links, the newest first */
+    struct client *oldest;                      /* the last of `clients` */
     struct client *to_send;                     /* by next_queued */
     struct client *to_read, **to_read_end;      /* by next_reader, in order */
     struct client *writers; /* those that wrote in this turn, or wait for a sync; by next_writer */
     uint32_t n_clients, last_id;
-    size_t in_budget_used, out_sum;
-    bool starving; /* somebody waits for others to take what they are owed */
+    struct budget budget;
     bool any_dead; /* some client is to be freed */
 
     uint8_t *shared;     /* SERVER_SHARED bytes, into which clients are read */

@@ -97,9 +97,17 @@ static void mirror_remove(struct client *client)
 void watchers_mirror(const struct client *client, const struct args *args)
 {
     struct server *server = client->server;
+    size_t size = 0;
+    for (uint32_t i = 0; i < args->n; i++)
+        size += args->at[i].size;
     for (struct client *mirror = server->mirrors; mirror; mirror = mirror->mirrors.next) {
         if (mirror == client || mirror->dead)
             continue;
+        if (!budget_lets_mirror(server, size)) {
+            server->counters.let_go++;
+            client_drop(mirror);
+            continue;
+        }
         out_array(&mirror->out, args->n + 3);
         out_integer(&mirror->out, server->time);
         out_text(&mirror->out, client->ns->name);
