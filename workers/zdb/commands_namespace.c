@@ -169,8 +169,8 @@ static const char *set_mode(struct ns *ns, const char *value)
     enum format_mode before = ns->mode;
     ns->mode = sequential ? FORMAT_SEQ : FORMAT_USER;
     ns_index_header(ns, 0, &header);
-    int fd = ns_active(ns)->index.fd; /* pinned */
-    if (io_write(fd, IO_INDEX, &header, sizeof header, 0) < 0 || io_sync(fd) < 0) {
+    int fd = file_fd(&ns_active(ns)->index);
+    if (fd < 0 || io_write(fd, IO_INDEX, &header, sizeof header, 0) < 0 || io_sync(fd) < 0) {
         ns->mode = before;
         return "-Cannot write index right now";
     }

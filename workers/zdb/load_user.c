@@ -164,6 +164,7 @@ static int cover_gap(struct pass *pass, uint64_t to, bool *out_damaged)
     if (walk_begin(&walk, fd, to, pass->covered, pass->has_last ? &pass->last : NULL) < 0)
         return no_memory(pass);
     *out_damaged = false;
+    file_pin(&pass->pair->data); /* while indexes of others are marked */
     while (rc == AGREES) {
         enum walk_result result = walk_next(&walk, &entry);
         if (result == WALK_END)
@@ -177,6 +178,7 @@ static int cover_gap(struct pass *pass, uint64_t to, bool *out_damaged)
         if (result == WALK_ENTRY && rc == AGREES && !*out_damaged)
             pass->covered = walk.offset;
     }
+    file_unpin(&pass->pair->data);
     walk_end(&walk);
     return rc;
 }
@@ -462,7 +464,7 @@ static int mend_chain(struct pass *pass)
         !read_data_head(pass, pass->id, FORMAT_DATA_HEADER, &head, NULL) ||
         head.previous == ns->last_data)
         return 0;
-    int rc = io_write(pass->pair->data.fd, IO_DATA, &ns->last_data, sizeof ns->last_data,
+    int rc = io_write(file_fd(&pass->pair->data), IO_DATA, &ns->last_data, sizeof ns->last_data,
                       FORMAT_DATA_HEADER + offsetof(struct format_data_entry, previous));
     return load_io(pass->load, &pass->pair->data, rc, "write");
 }

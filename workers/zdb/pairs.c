@@ -100,8 +100,8 @@ static void close_active(struct ns *ns, struct pair *pair)
 {
     pair->data_size = append_offset(&ns->data);
     pair->index_size = append_offset(&ns->index);
-    (void)io_truncate(pair->data.fd, pair->data_size);
-    (void)io_truncate(pair->index.fd, pair->index_size);
+    (void)io_truncate(file_fd(&pair->data), pair->data_size);
+    (void)io_truncate(file_fd(&pair->index), pair->index_size);
 }
 
 /*
@@ -137,8 +137,10 @@ int ns_rotate(struct ns *ns)
         return -ENOMEM;
     pair->first_id = next_id;
     rc = ns_create_files(ns, ns->n_pairs - 1);
+    int fd = rc < 0 ? rc : file_fd(&pair->data);
+    rc = fd < 0 ? fd : 0;
     if (rc == 0)
-        rc = io_allocate(pair->data.fd, FORMAT_DATA_HEADER, NS_TOMBSTONES_RESERVE);
+        rc = io_allocate(fd, FORMAT_DATA_HEADER, NS_TOMBSTONES_RESERVE);
     if (rc < 0 && rc != -EOPNOTSUPP) {
         drop_last_pair(ns);
         (void)append_allocate(&ns->data, 0, true); /* its reserve again, if it can be had */
