@@ -134,6 +134,15 @@ bool walk_payload_sound(struct walk *walk, const struct walk_entry *entry)
  * broken by a crash is found long before so much is read. */
 enum { RESUME_READS = 1 << 30 };
 
+/* True if it ends where the file does, or where another sound entry begins that names it. */
+static bool is_followed(struct walk *walk, const struct walk_entry *entry)
+{
+    uint64_t end = entry->offset + format_data_size(entry->head.key_size, entry->head.length);
+    struct walk_entry next;
+    return end == walk->size ||
+           (read_entry(walk, end, true, &next) && next.head.previous == entry->offset);
+}
+
 static bool resumes_at(struct walk *walk, uint64_t at, uint64_t broken, uint64_t *reads)
 {
     struct format_data_entry head;
@@ -148,7 +157,7 @@ static bool resumes_at(struct walk *walk, uint64_t at, uint64_t broken, uint64_t
         return false;
     *reads += head.length;
     walk->rc = 0;
-    return read_entry(walk, at, true, &entry);
+    return read_entry(walk, at, true, &entry) && is_followed(walk, &entry);
 }
 
 bool walk_resume(struct walk *walk)

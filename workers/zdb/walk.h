@@ -44,8 +44,8 @@ enum walk_result walk_next(struct walk *walk, struct walk_entry *out);
 /* Whether the payload of the entry that came last is what was written. */
 bool walk_payload_sound(struct walk *walk, const struct walk_entry *entry);
 /* After WALK_BROKEN: on to the next sound entry, which names one of the broken ones as its
- * previous, or has a payload that fits its checksum. False if there is none; the place is
- * unchanged. */
+ * previous, or has a payload that fits its checksum; any bytes may look like one, so it counts only
+ * if another one follows, or the end. False if there is none; the place is unchanged. */
 bool walk_resume(struct walk *walk);
 
 #endif
