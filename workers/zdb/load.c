@@ -170,67 +170,6 @@ static int find_pairs(struct load *load)
 
 /* --- headers --------------------------------------------------------------------------------- */
 
-struct headers {
-    uint32_t n_user, n_seq;           /* index files that say so */
-    uint32_t n_data, n_index;         /* that have a header of this kind */
-    uint32_t data_known, index_known; /* of our version */
-};
-
-static void look_at_headers(struct load *load, struct headers *out)
-{
-    struct ns *ns = load->ns;
-    *out = (struct headers){0};
-    for (uint32_t i = 0; i < ns->n_pairs; i++) {
-        struct format_data_header data;
-        struct format_index_header index;
-        int fd = file_fd(&ns->pairs[i]->data);
-        if (fd >= 0 && io_read(fd, IO_DATA, &data, sizeof data, 0) == 0 &&
-            memcmp(data.magic, "DAT0", 4) == 0) {
-            out->n_data++;
-            out->data_known += data.version == FORMAT_DATA_VERSION;
-        }
-        fd = file_fd(&ns->pairs[i]->index);
-        if (fd < 0 || io_read(fd, IO_INDEX, &index, sizeof index, 0) < 0 ||
-            memcmp(index.magic, "IDX0", 4) != 0)
-            continue;
-        out->n_index++;
-        out->index_known += index.version == FORMAT_INDEX_VERSION;
-        out->n_user += index.mode == FORMAT_USER;
-        out->n_seq += index.mode == FORMAT_SEQ;
-    }
-}
-
-/* The first entries of a sequential data file: keys of 8 bytes, and the first id is 0. */
-static bool data_looks_sequential(struct load *load)
-{
-    struct pair *pair = load->ns->pairs[0];
-    struct format_data_entry head;
-    uint64_t id;
-    int fd = file_fd(&pair->data);
-    return fd >= 0 && io_read(fd, IO_DATA, &head, sizeof head, FORMAT_DATA_HEADER) == 0 &&
-           head.key_size == FORMAT_ID_SIZE &&
-           io_read(fd, IO_DATA, &id, sizeof id, FORMAT_DATA_HEADER + sizeof head) == 0 && id == 0;
-}
-
-/* What the index says, unless it contradicts itself or the data. */
-static enum format_mode find_mode(struct load *load, const struct headers *headers)
-{
-    struct ns *ns = load->ns;
-    bool has_data = false;
-    for (uint32_t i = 0; i < ns->n_pairs && !has_data; i++) {
-        uint64_t size = 0;
-        int fd = file_fd(&ns->pairs[i]->data);
-        has_data = fd >= 0 && io_size(fd, &size) == 0 && size > FORMAT_DATA_HEADER;
-    }
-    if (!has_data && headers->n_user + headers->n_seq > 0)
-        return headers->n_seq > headers->n_user ? FORMAT_SEQ : FORMAT_USER;
-    if (!has_data)
-        return ns->config->mode;
-    if (headers->n_user > 0 && headers->n_seq == 0)
-        return FORMAT_USER;
-    return data_looks_sequential(load) ? FORMAT_SEQ : FORMAT_USER;
-}
-
 /* Writes what should stand at the front of a file, if it does not. */
 static int mend_header(struct load *load, struct file *file, const void *header, size_t size)
 {
@@ -278,13 +217,9 @@ static int check_data_file(struct load *load, uint32_t id)
 static int check_headers(struct load *load)
 {
     struct ns *ns = load->ns;
-    struct headers headers;
-    look_at_headers(load, &headers);
-    if ((headers.n_data > 0 && headers.data_known == 0) ||
-        (headers.n_index > 0 && headers.index_known == 0))
-        return err_set(load->err, ERR_DATA_LOSS, 0, ns->name,
-                       "its files have a version that is not known here");
-    ns->mode = find_mode(load, &headers);
+    int found = load_mode(load, &ns->mode);
+    if (found < 0)
+        return found;
     if (!ns->config->mixed && ns->mode != ns->config->mode)
         return err_set(load->err, ERR_FAILED_PRECONDITION, 0, ns->name,
                        "the namespace is of %s mode, and the server is told to use the other one",

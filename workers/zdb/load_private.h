@@ -11,6 +11,7 @@ struct load {
     bool careful;        /* every entry of the index is held against its data */
     bool anew;           /* the index says nothing: all of it is made again */
     bool replayed;       /* a part of it was */
+    bool walked;         /* sequential: the data was held against the index */
     uint64_t lost;       /* sequential: bytes of data that were left out, with entries in them */
     struct append index; /* where a replay adds entries */
     struct err *err;
@@ -22,6 +23,8 @@ enum { LOAD_AGAIN = 1 };
 int load_user(struct load *load);
 int load_sequential(struct load *load);
 
+/* By the headers and the data; -ERR_DATA_LOSS when they are of no version that is known. */
+int load_mode(struct load *load, enum format_mode *out_mode);
 /* Sizes of a pair's files as they are now; `missing` is taken note of. */
 int load_sizes(struct load *load, uint32_t id, uint64_t *out_data, uint64_t *out_index);
 /* 0, or -1 with `err` for a file that cannot be read or written. */

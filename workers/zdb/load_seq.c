@@ -10,7 +10,7 @@
  *
  * Of older pairs only the index is read. Where that contradicts itself all of it is made again.
  */
-#include "load_private.h"
+#include "load_slots.h"
 
 #include "base/log.h"
 
@@ -30,16 +30,6 @@ struct side_by_side {
     struct walk *walk;
     bool adding, changed;
 };
-
-static uint64_t slots_of(uint64_t index_size)
-{
-    return (index_size - FORMAT_INDEX_HEADER) / FORMAT_SLOT;
-}
-
-static uint32_t slot_offset(uint64_t at)
-{
-    return (uint32_t)(FORMAT_INDEX_HEADER + at * FORMAT_SLOT);
-}
 
 /* --- one slot -------------------------------------------------------------------------------- */
 
@@ -316,9 +306,9 @@ static int skip_broken(struct side_by_side *side, uint64_t broken, bool *out_end
     struct walk *walk = side->walk;
     walk->offset = broken;
     *out_end = !walk_resume(walk);
+    side->load->lost += (*out_end ? side->data_size : walk->offset) - broken;
     if (*out_end)
         return load_cut_data(side->load, side->id, broken, &side->data_size);
-    side->load->lost += walk->offset - broken;
     log_warning("a damaged part of the data is left out", "namespace", side->ns->name, "file_id",
                 log_u64(side->id), "offset", log_u64(broken), "bytes",
                 log_u64(walk->offset - broken));
@@ -345,7 +335,9 @@ static int walk_data(struct side_by_side *side)
     int rc = 0;
     while (rc == 0 && !end) {
         uint64_t before = walk->offset;
-        walk->check_payload = side->load->anew || side->at >= side->n_slots;
+        /* The end of the last pair may not have come to the disk, whatever the index says. */
+        walk->check_payload =
+            side->load->anew || side->at >= side->n_slots || side->id + 1 == side->ns->n_pairs;
         enum walk_result result = walk_next(walk, &entry);
         if (result == WALK_END)
             return 0;
@@ -404,100 +396,7 @@ static int walk_pair(struct load *load, uint32_t id, bool *changed)
     return rc;
 }
 
-/* --- the index alone ------------------------------------------------------------------------- */
-
-static bool slot_fits(const struct ns *ns, const struct reader_entry *entry, uint64_t id,
-                      uint64_t own)
-{
-    const struct format_index_entry *head = &entry->head;
-    if (head->flags & ~FORMAT_DEAD || head->data_file >= ns->n_pairs)
-        return false;
-    if (id == own)
-        return head->previous == ns->last_index;
-    return id < own && head->flags & FORMAT_DEAD;
-}
-
-static void count(struct ns *ns, const struct format_index_entry *head)
-{
-    if (head->flags & FORMAT_DEAD) {
-        ns->pairs[head->data_file]->dead_bytes += head->length;
-        return;
-    }
-    ns->entries++;
-    ns->live_bytes += head->length;
-}
-
-static int read_pair(struct load *load, uint32_t id, uint64_t first_id)
-{
-    struct ns *ns = load->ns;
-    struct pair *pair = ns->pairs[id];
-    struct reader reader;
-    struct reader_entry entry;
-    uint64_t own = first_id;
-    int fd = file_fd(&pair->index);
-    int rc = fd < 0 ? fd : reader_begin(&reader, fd, pair->index_size, FORMAT_INDEX_HEADER);
-    if (rc < 0)
-        return load_io(load, &pair->index, rc, "open");
-    for (; rc == 0 && reader_next(&reader, &entry); own++) {
-        uint64_t there;
-        memcpy(&there, entry.key, sizeof there);
-        if (entry.head.key_size != FORMAT_ID_SIZE || !slot_fits(ns, &entry, there, own)) {
-            rc = LOAD_AGAIN;
-            break;
-        }
-        count(ns, &entry.head);
-        ns->last_index = entry.offset;
-    }
-    if (rc == 0)
-        rc = load_io(load, &pair->index, reader.rc, "read");
-    if (rc == 0 && reader.offset != pair->index_size)
-        rc = LOAD_AGAIN; /* what is left is no slot */
-    reader_end(&reader);
-    return rc;
-}
-
-static int read_pairs(struct load *load)
-{
-    struct ns *ns = load->ns;
-    uint64_t next = 0;
-    ns->entries = ns->live_bytes = 0;
-    ns->last_index = 0;
-    for (uint32_t id = 0; id < ns->n_pairs; id++)
-        ns->pairs[id]->dead_bytes = 0;
-    for (uint32_t id = 0; id < ns->n_pairs; id++) {
-        ns->pairs[id]->first_id = next;
-        int rc = read_pair(load, id, next);
-        if (rc != 0)
-            return rc;
-        next += slots_of(ns->pairs[id]->index_size);
-    }
-    return 0;
-}
-
-/* An index file that does not end with a slot is cut there, if nothing follows it. */
-static int measure(struct load *load)
-{
-    struct ns *ns = load->ns;
-    for (uint32_t id = 0; id < ns->n_pairs; id++) {
-        struct pair *pair = ns->pairs[id];
-        int rc = load_sizes(load, id, &pair->data_size, &pair->index_size);
-        if (rc < 0)
-            return rc;
-        uint64_t whole = load->anew ? FORMAT_INDEX_HEADER : slot_offset(slots_of(pair->index_size));
-        if (whole == pair->index_size)
-            continue;
-        if (load->anew && pair->missing)
-            return err_set(load->err, ERR_DATA_LOSS, 0, ns->name,
-                           "the index is damaged, and the data file d%u is missing", id);
-        if (!load->anew && id + 1 < ns->n_pairs)
-            return LOAD_AGAIN;
-        rc = load_cut_index(load, id, whole, "it does not say what the data says");
-        if (rc < 0)
-            return rc;
-        pair->index_size = whole;
-    }
-    return 0;
-}
+/* --- all of it ------------------------------------------------------------------------------- */
 
 /* The last two, and as many more as it takes to see an entry. */
 static uint32_t first_to_walk(const struct load *load)
@@ -516,9 +415,9 @@ int load_sequential(struct load *load)
 {
     struct ns *ns = load->ns;
     bool changed = false;
-    int rc = measure(load);
+    int rc = load_measure_slots(load);
     if (rc == 0 && !load->anew)
-        rc = read_pairs(load);
+        rc = load_read_slots(load);
     uint32_t first = first_to_walk(load);
     for (uint32_t id = first; rc == 0 && id < ns->n_pairs; id++) {
         if (load->anew && id > 0)
@@ -526,5 +425,6 @@ int load_sequential(struct load *load)
                 ns->pairs[id - 1]->first_id + slots_of(ns->pairs[id - 1]->index_size);
         rc = walk_pair(load, id, &changed);
     }
-    return rc == 0 && changed ? read_pairs(load) : rc;
+    load->walked = true;
+    return rc == 0 && changed ? load_read_slots(load) : rc;
 }

@@ -1,0 +1,24 @@
+/* The slots of a sequential namespace, as its loader sees them. */
+#ifndef WORKERS_ZDB_LOAD_SLOTS_H
+#define WORKERS_ZDB_LOAD_SLOTS_H
+
+#include "load_private.h"
+
+static inline uint64_t slots_of(uint64_t index_size)
+{
+    return (index_size - FORMAT_INDEX_HEADER) / FORMAT_SLOT;
+}
+
+static inline uint32_t slot_offset(uint64_t at)
+{
+    return (uint32_t)(FORMAT_INDEX_HEADER + at * FORMAT_SLOT);
+}
+
+/* Sizes of all files. An index file that does not end with a slot is cut there, if nothing follows
+ * it; when all is made anew, each is cut behind its header. May ask to load again. */
+int load_measure_slots(struct load *load);
+/* Reads all slots, and counts: entries, bytes, the first id of each pair. The last file is cut at
+ * the first slot that does not fit, unless the data was held against it already. */
+int load_read_slots(struct load *load);
+
+#endif
