@@ -117,6 +117,7 @@ void file_close(struct file *file)
     if (file->fd < 0)
         return;
     list_remove(file);
+    mapping_end(&file->mapping);
     (void)close(file->fd);
     file->fd = -1;
 }

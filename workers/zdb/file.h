@@ -7,6 +7,7 @@
 #define WORKERS_ZDB_FILE_H
 
 #include "io.h"
+#include "mapping.h"
 
 #include <stdbool.h>
 #include <stdint.h>
@@ -19,6 +20,7 @@ struct file {
     uint32_t id;
     int fd;
     uint32_t pins;
+    struct mapping mapping;     /* while it is open */
     struct file *newer, *older; /* among those that are open */
 };
 

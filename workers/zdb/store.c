@@ -104,7 +104,7 @@ static enum store_status fail(struct ns *ns, int rc)
     return STORE_CORRUPT;
 }
 
-enum { COPIED_MAX = 8 << 10 };
+enum { COPIED_MAX = 8 << 10, MAPPED_MAX = 16 << 10 };
 
 /* For a short payload a copy costs less than it costs the kernel to read to two places. */
 static int read_whole(int fd, const struct store_entry *entry, size_t front_size,
@@ -134,6 +134,12 @@ static int read_parts(struct ns *ns, const struct store_entry *entry, size_t key
     int fd = entry->moving ? ns->pairs[entry->data_file]->old_data : file_fd(file);
     if (fd < 0)
         return fd;
+    const struct mapping_part mapped[2] = {{front, front_size}, {payload, length}};
+    if (!entry->moving && length <= MAPPED_MAX &&
+        mapping_copy(&file->mapping, fd, entry->data_offset, mapped)) {
+        io_counters[IO_DATA].read_bytes += front_size + length;
+        return 0;
+    }
     if (length <= COPIED_MAX)
         return read_whole(fd, entry, front_size, front, payload, length);
     struct iovec parts[2] = {{front, front_size}, {payload, length}};
