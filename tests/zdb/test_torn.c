@@ -28,6 +28,15 @@ static void check_files(const char *name)
     peer_ns_free(&back);
 }
 
+static void remove_index(uint32_t n)
+{
+    for (uint32_t i = 0; i < n; i++) {
+        char path[PATH_MAX];
+        (void)snprintf(path, sizeof path, "%s/default/i%u", zdb.index, i);
+        assert_int_equal(unlink(path), 0);
+    }
+}
+
 /* --- what looks like an entry ---------------------------------------------------------------- */
 
 /* A payload with an entry of another key in it, as it would stand at this offset. */
@@ -140,16 +149,42 @@ static void an_index_that_ends_in_other_bytes_is_mended_there(void)
     check_index_end(PEER_SEQ_SLOT + 5, 2 * PEER_SEQ_SLOT + 5, 0xff);
 }
 
-/* --- the mode -------------------------------------------------------------------------------- */
-
-static void remove_index(uint32_t n)
+/* Wherever its pair is. */
+static void an_update_of_an_old_id_is_known_without_the_index(void)
 {
-    for (uint32_t i = 0; i < n; i++) {
-        char path[PATH_MAX];
-        (void)snprintf(path, sizeof path, "%s/default/i%u", zdb.index, i);
-        assert_int_equal(unlink(path), 0);
+    struct peer_ns ns;
+    make_ids(&ns);
+    for (unsigned i = 0; i < 4; i++) {
+        peer_rotate(&ns);
+        (void)peer_seq_add(&ns, "more", 4, 6);
     }
+    save(&ns);
+    peer_ns_free(&ns);
+    remove_index(6);
+    server_start(&zdb, NULL);
+    ask(1, "GET %00%00%00%00%00%00%00%00", "=new");
+    ask(1, "GET %08%00%00%00%00%00%00%00", "=more");
+    check_files("default");
 }
+
+/* Slots are written anew before that, but by upstream's. */
+static void two_updates_without_data_are_taken_back(void)
+{
+    struct peer_ns ns;
+    peer_ns_init(&ns, "default", PEER_SEQ, PEER_EMBEDDED);
+    (void)peer_seq_add(&ns, "zero", 4, 1);
+    size_t size = ns.data[0].size;
+    peer_seq_update(&ns, 0, "one", 3, 2);
+    peer_seq_update(&ns, 0, "two", 3, 3);
+    peer_cut(&ns.data[0], size);
+    save(&ns);
+    peer_ns_free(&ns);
+    server_start(&zdb, NULL);
+    ask(1, "GET %00%00%00%00%00%00%00%00", "=zero");
+    ask(1, "SET '' three", "=%03%00%00%00%00%00%00%00");
+}
+
+/* --- the mode -------------------------------------------------------------------------------- */
 
 static void ids_are_known_without_their_index(void)
 {
@@ -208,6 +243,8 @@ int main(int argc, char **argv)
         zdb_case(a_client_s_bytes_are_no_entry_of_another_id),
         zdb_case(an_index_that_ends_in_noughts_is_mended_there),
         zdb_case(an_index_that_ends_in_other_bytes_is_mended_there),
+        zdb_case(an_update_of_an_old_id_is_known_without_the_index),
+        zdb_case(two_updates_without_data_are_taken_back),
         zdb_case(ids_are_known_without_their_index),
         zdb_case(keys_are_known_without_their_index),
         zdb_case(an_index_says_of_which_mode_lost_data_was),

@@ -33,13 +33,13 @@ struct side_by_side {
 
 /* --- one slot -------------------------------------------------------------------------------- */
 
-/* The pair of an id; it is one that was given. */
-static uint32_t pair_of(const struct ns *ns, uint64_t id)
+/* The pair of an id that was given; of pairs behind the one that is walked nobody knows yet. */
+static uint32_t pair_of(const struct side_by_side *side, uint64_t id)
 {
-    uint32_t low = 0, high = ns->n_pairs - 1;
+    uint32_t low = 0, high = side->id;
     while (low < high) {
         uint32_t middle = low + (high - low + 1) / 2;
-        if (ns->pairs[middle]->first_id <= id)
+        if (side->ns->pairs[middle]->first_id <= id)
             low = middle;
         else
             high = middle - 1;
@@ -69,7 +69,7 @@ struct place {
 static int find_slot(struct side_by_side *side, uint64_t id, struct place *place,
                      struct format_slot *out)
 {
-    place->file = id >= side->pair->first_id ? side->id : pair_of(side->ns, id);
+    place->file = pair_of(side, id);
     place->offset = slot_offset(id - side->ns->pairs[place->file]->first_id);
     return read_slot(side, place->file, place->offset, out);
 }
@@ -272,10 +272,7 @@ static int undo_update(struct side_by_side *side, uint32_t offset, const struct 
 {
     struct format_slot slot = {0};
     struct place place;
-    uint32_t trace;
-    int rc = add_trace(side, copy->id, &trace);
-    if (rc == 0)
-        rc = find_slot(side, copy->id, &place, &slot);
+    int rc = find_slot(side, copy->id, &place, &slot);
     if (rc < 0 || slot.entry.parent_file != side->id || slot.entry.parent_offset != offset)
         return rc;
     slot = *copy;
@@ -283,21 +280,35 @@ static int undo_update(struct side_by_side *side, uint32_t offset, const struct 
     return write_slot(side, place, &slot);
 }
 
-/* Slots of the active pair behind the end of its data. */
+static bool is_copy(const struct side_by_side *side, uint64_t at, const struct format_slot *slot)
+{
+    return slot->id < side->pair->first_id + at;
+}
+
+/* Slots of the active pair behind the end of its data: each gets a trace there, in their order;
+ * then updates are taken back, the last one first. */
 static int settle_slots(struct side_by_side *side)
 {
-    for (; side->at < side->n_slots && side->id + 1 == side->ns->n_pairs; side->at++) {
-        struct format_slot slot;
+    struct format_slot slot;
+    uint32_t trace;
+    uint64_t first = side->at;
+    int rc = 0;
+    if (side->id + 1 < side->ns->n_pairs)
+        return 0;
+    for (; rc == 0 && side->at < side->n_slots; side->at++) {
         uint32_t offset = slot_offset(side->at);
-        int rc = read_slot(side, side->id, offset, &slot);
+        rc = read_slot(side, side->id, offset, &slot);
         if (rc == 0)
-            rc = slot.id >= side->pair->first_id + side->at ? bury_slot(side, offset, &slot)
-                                                            : undo_update(side, offset, &slot);
-        if (rc < 0)
-            return rc;
+            rc = is_copy(side, side->at, &slot) ? add_trace(side, slot.id, &trace)
+                                                : bury_slot(side, offset, &slot);
         side->load->replayed = true;
     }
-    return 0;
+    for (uint64_t at = side->n_slots; rc == 0 && at-- > first;) {
+        rc = read_slot(side, side->id, slot_offset(at), &slot);
+        if (rc == 0 && is_copy(side, at, &slot))
+            rc = undo_update(side, slot_offset(at), &slot);
+    }
+    return rc;
 }
 
 /* Leaves out what is broken; at the end of the active pair it is cut off. */

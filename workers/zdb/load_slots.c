@@ -24,6 +24,23 @@ static void count(struct ns *ns, const struct format_index_entry *head)
     ns->live_bytes += head->length;
 }
 
+/* An index file without a slot says nothing against the next one; does its data? */
+static bool lacks_slots(const struct pair *pair, int fd)
+{
+    struct walk walk;
+    struct walk_entry entry;
+    enum walk_result result;
+    if (pair->index_size > FORMAT_INDEX_HEADER || pair->data_size <= FORMAT_DATA_HEADER ||
+        walk_begin(&walk, fd, pair->data_size, FORMAT_DATA_HEADER, NULL) < 0)
+        return false;
+    bool found = false;
+    while (!found && ((result = walk_next(&walk, &entry)) == WALK_ENTRY ||
+                      (result == WALK_BROKEN && walk_resume(&walk))))
+        found = result == WALK_ENTRY && !(entry.head.flags & FORMAT_TOMBSTONE);
+    walk_end(&walk);
+    return found;
+}
+
 /* What follows is no slot. In the last pair it is added again from the data; elsewhere it would
  * move the ids behind. */
 static int cut_slots(struct load *load, uint32_t id, uint64_t offset)
@@ -41,7 +58,10 @@ static int read_pair(struct load *load, uint32_t id, uint64_t first_id)
     struct reader reader;
     struct reader_entry entry;
     uint64_t own = first_id;
-    int fd = file_fd(&pair->index);
+    int fd = pair->missing ? -1 : file_fd(&pair->data);
+    if (!load->walked && fd >= 0 && id + 1 < ns->n_pairs && lacks_slots(pair, fd))
+        return LOAD_AGAIN;
+    fd = file_fd(&pair->index);
     int rc = fd < 0 ? fd : reader_begin(&reader, fd, pair->index_size, FORMAT_INDEX_HEADER);
     if (rc < 0)
         return load_io(load, &pair->index, rc, "open");
