@@ -5,6 +5,7 @@
 #include <errno.h>
 #include <fcntl.h>
 #include <pthread.h>
+#include <stdarg.h>
 #include <stdbool.h>
 #include <stdlib.h>
 #include <sys/mman.h>
@@ -104,6 +105,18 @@ int posix_fadvise(int fd, off_t offset, off_t size, int advice)
 }
 
 /* --- the others ------------------------------------------------------------------------------ */
+
+int openat(int dir, const char *path, int flags, ...)
+{
+    mode_t mode = 0;
+    if (flags & (O_CREAT | O_TMPFILE)) {
+        va_list more;
+        va_start(more, flags);
+        mode = va_arg(more, mode_t);
+        va_end(more);
+    }
+    return fails(BADCALL_OPEN) ? -1 : (int)syscall(SYS_openat, dir, path, flags, mode);
+}
 
 ssize_t pwritev(int fd, const struct iovec *parts, int n, off_t offset)
 {

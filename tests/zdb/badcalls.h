@@ -18,6 +18,7 @@ enum badcall {
     BADCALL_ALLOCATE,
     BADCALL_UNLINK,
     BADCALL_MKDIR,
+    BADCALL_OPEN,
     BADCALL_END,
 };
 

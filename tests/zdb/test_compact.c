@@ -226,6 +226,55 @@ static void killed_at_any_moment_it_loses_nothing(void)
     stop_and_verify();
 }
 
+/* What a file has behind its header was not synced, and goes with a power cut. */
+static void forget_unsynced(const char *root, const char *name, size_t header)
+{
+    char path[PATH_MAX];
+    (void)snprintf(path, sizeof path, "%s/default/%s", root, name);
+    assert_int_equal(truncate(path, (off_t)header), 0);
+}
+
+/* An overwrite may be lost, and then its old value lives: also in a pair that was compacted between
+ * the two. */
+static void what_is_not_synced_kills_nothing(void)
+{
+    static const char *const flags[] = {"--datasize", "64M",  "--compact", "0",
+                                        "--synctime", "3600", NULL};
+    sequential = false;
+    server_start(&zdb, flags);
+    make_garbage();
+    ask(1, "COMPACT", "+OK");
+    while (!is_running() && info("compactions_done: ") == 0)
+        ;
+    uint32_t old = seeds[KEYS - 1];
+    set(KEYS - 1, 400000);
+    while (info("compactions_done: ") == 0)
+        ;
+    hangup_all();
+    server_kill(&zdb);
+    forget_unsynced(zdb.data, "d1", PEER_DATA_HEADER);
+    forget_unsynced(zdb.index, "i1", PEER_INDEX_HEADER);
+    seeds[KEYS - 1] = old;
+    server_start(&zdb, flags);
+    check_all();
+    stop_and_verify();
+}
+
+static void what_a_cut_off_compaction_left_is_removed(void)
+{
+    char made[PATH_MAX];
+    const struct peer_bytes bytes = {.at = (uint8_t *)(uintptr_t) "DAT0", .size = 4};
+    server_start(&zdb, NULL);
+    ask(1, "SET key value", "=key");
+    hangup_all();
+    server_kill(&zdb);
+    (void)snprintf(made, sizeof made, "%s/default/d0.compact", zdb.data);
+    assert_true(peer_file_write(made, &bytes));
+    server_start(&zdb, NULL);
+    ask(1, "GET key", "=value");
+    assert_int_equal(access(made, F_OK), -1);
+}
+
 static void it_begins_by_itself_past_a_ratio(void)
 {
     static const char *const flags[] = {"--datasize", "512K", "--compact", "30", NULL};
@@ -298,6 +347,8 @@ int main(int argc, char **argv)
         zdb_case(a_user_namespace_is_compacted_under_its_clients),
         zdb_case(a_sequential_namespace_is_compacted_under_its_clients),
         zdb_case(killed_at_any_moment_it_loses_nothing),
+        zdb_case(what_is_not_synced_kills_nothing),
+        zdb_case(what_a_cut_off_compaction_left_is_removed),
         zdb_case(it_begins_by_itself_past_a_ratio),
         zdb_case(history_ends_where_the_payload_was_taken),
         zdb_case(a_namespace_may_go_meanwhile),

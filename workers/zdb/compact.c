@@ -1,9 +1,9 @@
 /*
  * One pair at a time. The thread makes the new files (compact_copy.h); the main thread puts them in
- * place: what died meanwhile is marked in the new index, then both are renamed over the old ones,
- * data first. Wherever that ends, a load finds data that is whole, and makes an index that does not
- * fit again from it. The keys are moved over a few at a time, and those that are not yet are read
- * from the old file, which is open until the last is.
+ * place: what was marked meanwhile is marked in the new index, then both are renamed over the old
+ * ones, data first. Wherever that ends, a load finds data that is whole, and makes an index that
+ * does not fit again from it. The keys are moved over a few at a time, and those that are not yet
+ * are read from the old file, which is open until the last is.
  */
 #include "compact.h"
 
@@ -128,20 +128,6 @@ void compact_free(struct compactor *compactor)
 
 /* --- begin ----------------------------------------------------------------------------------- */
 
-/* Marks of the file that are not made yet: the thread may read past them. */
-static bool note_pending(struct compactor *compactor, const struct marks *marks)
-{
-    struct late_marks *late = &compactor->late;
-    for (size_t i = 0; i < marks->n_dead; i++) {
-        if (marks->dead[i].file != late->file)
-            continue;
-        if (!marks_reserve(&late->marks))
-            return false;
-        marks_add_dead(&late->marks, late->file, marks->dead[i].offset);
-    }
-    return true;
-}
-
 static uint64_t *copy_first_ids(const struct ns *ns)
 {
     uint64_t *ids = calloc(ns->n_pairs, sizeof *ids);
@@ -177,8 +163,7 @@ static void begin(struct compactor *compactor, struct ns *ns, uint32_t id)
     compactor->ns = ns;
     ns->late = &compactor->late;
 
-    if (copy->data_dir < 0 || copy->index_dir < 0 || !copy->first_ids ||
-        !note_pending(compactor, &ns->marks) || !note_pending(compactor, &ns->settling))
+    if (copy->data_dir < 0 || copy->index_dir < 0 || !copy->first_ids)
         forget(compactor);
     else
         set_stage(compactor, COPYING);
@@ -260,9 +245,7 @@ static int rename_made(const struct compactor *compactor, char letter, int dir)
 {
     char now[NAME_SIZE], made[NAME_SIZE];
     name_files(compactor, letter, now, made);
-    if (step_around(renameat(dir, made, dir, now)) < 0 || step_around(fsync(dir)) < 0)
-        return -errno;
-    return 0;
+    return step_around(renameat(dir, made, dir, now)) < 0 ? -errno : 0;
 }
 
 /* The first entry behind the pair names the last one in it. */
@@ -282,17 +265,16 @@ static int mend_chain(struct compactor *compactor)
     return 0;
 }
 
-static int put_in_place(struct compactor *compactor)
+/* The old data stays open until the last key is moved. */
+static int replace_data(struct compactor *compactor)
 {
-    struct ns *ns = compactor->ns;
     struct compact_copy *copy = &compactor->copy;
-    struct pair *pair = ns->pairs[copy->id];
-    int rc = mark_late(compactor);
-    int fd = rc < 0 ? rc : file_fd(&pair->data);
-    int old = fd < 0 ? -1 : fcntl(fd, F_DUPFD_CLOEXEC, 3);
+    struct pair *pair = compactor->ns->pairs[copy->id];
+    int fd = file_fd(&pair->data);
+    int old = fd < 0 ? fd : fcntl(fd, F_DUPFD_CLOEXEC, 3);
     if (old < 0)
-        return rc < 0 ? rc : -EIO;
-    rc = rename_made(compactor, 'd', copy->data_dir);
+        return fd < 0 ? fd : -errno;
+    int rc = rename_made(compactor, 'd', copy->data_dir);
     if (rc < 0) {
         (void)close(old);
         return rc;
@@ -303,16 +285,52 @@ static int put_in_place(struct compactor *compactor)
     file_close(&pair->index);
     pair->data_size = copy->new_size;
     pair->dirty = true;
-    rc = rename_made(compactor, 'i', copy->index_dir);
+    return 0;
+}
+
+static int replace_index(struct compactor *compactor)
+{
+    struct compact_copy *copy = &compactor->copy;
+    struct pair *pair = compactor->ns->pairs[copy->id];
+    if (step_around(fsync(copy->data_dir)) < 0)
+        return -errno;
+    int rc = rename_made(compactor, 'i', copy->index_dir);
+    if (rc == 0 && step_around(fsync(copy->index_dir)) < 0)
+        rc = -errno;
     if (rc == 0)
-        rc = ns_flush(ns);
+        rc = ns_flush(compactor->ns);
     if (rc == 0)
         rc = copy->has_last ? mend_chain(compactor) : 0;
-    fd = rc < 0 ? rc : file_fd(&pair->index);
-    if (fd >= 0)
-        file_pin(&pair->index);
-    return fd < 0 ? fd
-                  : reader_begin(&compactor->reader, fd, pair->index_size, FORMAT_INDEX_HEADER);
+    int fd = rc < 0 ? rc : file_fd(&pair->index);
+    if (fd < 0)
+        return fd;
+    file_pin(&pair->index);
+    compactor->reader.fd = fd;
+    return 0;
+}
+
+/* A failure leaves all as it was, or the new data in place: then old_data says so. */
+static int put_in_place(struct compactor *compactor)
+{
+    struct pair *pair = compactor->ns->pairs[compactor->copy.id];
+    int rc = mark_late(compactor);
+    if (rc == 0) /* memory first: behind the renames nothing may lack it */
+        rc = reader_begin(&compactor->reader, -1, pair->index_size, FORMAT_INDEX_HEADER);
+    if (rc < 0)
+        return rc;
+    rc = replace_data(compactor);
+    if (rc == 0)
+        rc = replace_index(compactor);
+    if (rc < 0)
+        reader_end(&compactor->reader);
+    return rc;
+}
+
+/* Some more has to die before it is tried again by itself. */
+static void keep(struct compactor *compactor)
+{
+    struct pair *pair = compactor->ns->pairs[compactor->copy.id];
+    pair->dead_kept = pair->dead_bytes + pair->data_size / KEPT_PART;
 }
 
 static void finish(struct compactor *compactor)
@@ -323,7 +341,7 @@ static void finish(struct compactor *compactor)
     compactor->done++;
     compactor->freed_bytes += freed;
     pair->dead_bytes -= pair->dead_bytes < freed ? pair->dead_bytes : freed;
-    pair->dead_kept = pair->dead_bytes + pair->data_size / KEPT_PART;
+    keep(compactor);
     log_info("compacted", "namespace", compactor->ns->name, "file_id", log_u64(copy->id),
              "freed_bytes", log_u64(freed), "size_bytes", log_u64(copy->new_size));
     forget(compactor);
@@ -336,6 +354,7 @@ static void give_up(struct compactor *compactor, int rc)
         log_warning("a data file cannot be compacted", "namespace", compactor->ns->name, "file_id",
                     log_u64(compactor->copy.id), "why", strerror(-rc));
     remove_made(compactor);
+    keep(compactor); /* it may fail again */
     forget(compactor);
 }
 
@@ -343,9 +362,9 @@ static void give_up(struct compactor *compactor, int rc)
 static void fail_namespace(struct compactor *compactor, int rc)
 {
     char why[128];
-    (void)snprintf(why, sizeof why, "a compaction could not be ended: %s; RELOAD goes on with it",
-                   strerror(-rc));
+    (void)snprintf(why, sizeof why, "a compaction could not be ended: %s", strerror(-rc));
     ns_fail(compactor->ns, why);
+    compactor->ns->sync_failed = compactor->ns->doubtful = true;
     forget(compactor);
 }
 

@@ -8,8 +8,6 @@
 #include <stdbool.h>
 #include <stdint.h>
 
-#define COMPACT_SUFFIX ".compact"
-
 struct compact_copy {
     int data_dir, index_dir; /* owned */
     uint32_t id;

@@ -14,6 +14,9 @@
 #include <stddef.h>
 #include <stdint.h>
 
+/* Of the files that a compaction makes, beside those that they replace; upstream has none. */
+#define COMPACT_SUFFIX ".compact"
+
 enum {
     FORMAT_NAME_MAX = 128,
     FORMAT_KEY_MAX = 255,

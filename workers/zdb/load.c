@@ -153,10 +153,24 @@ static bool find_stray(int dir, char letter, uint32_t n_pairs, char out_name[FIL
     return false;
 }
 
+/* What a compaction that was cut off has made takes room, and is of no use. */
+static void remove_unfinished(int dir)
+{
+    int copy = openat(dir, ".", O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+    autodir DIR *stream = copy < 0 ? NULL : fdopendir(copy);
+    for (const struct dirent *entry; stream && (entry = readdir(stream));) {
+        size_t size = strlen(entry->d_name), suffix = strlen(COMPACT_SUFFIX);
+        if (size > suffix && strcmp(entry->d_name + size - suffix, COMPACT_SUFFIX) == 0)
+            (void)step_around(unlinkat(dir, entry->d_name, 0));
+    }
+}
+
 static int find_pairs(struct load *load)
 {
     struct ns *ns = load->ns;
     char stray[FILE_NAME_SIZE];
+    remove_unfinished(ns->data_dir);
+    remove_unfinished(ns->index_dir);
     while (exists(ns->data_dir, 'd', ns->n_pairs) || exists(ns->index_dir, 'i', ns->n_pairs))
         if (!ns_add_pair(ns))
             return err_errno(load->err, ENOMEM, ns->name, "cannot load the namespace");

@@ -57,7 +57,8 @@ struct pair {
     uint64_t moved_to;
 };
 
-/* Index entries of one file that are marked, or to be marked, since its compaction began. */
+/* Index entries of one file that were marked since its compaction began: what replaces them is
+ * synced. */
 struct late_marks {
     uint32_t file;
     bool lost; /* no memory for all of them */
@@ -100,12 +101,13 @@ struct ns {
     bool unsettled;   /* sequential: marks of before the last rotation may not be on the disk */
     bool syncing;     /* a batch of sync.h has it */
     uint64_t settled; /* batches that are over, and their marks made */
-    uint64_t compact_after;  /* so many of them: what was dead when COMPACT came is marked then */
-    uint32_t compact_next;   /* COMPACT takes pairs from this one on, whatever is dead in them */
-    struct late_marks *late; /* compact.h wants to know who dies meanwhile; NULL: it does not */
-    bool sync_failed;        /* who waits for a sync of it is to be told */
-    bool doubtful;           /* since then the kernel's memory of its files is not to be believed */
-    bool damaged;            /* why is in `damage`; nothing but its properties is to be used */
+    uint64_t compact_after; /* so many of them: what was dead when COMPACT came is marked then */
+    uint32_t compact_next;  /* COMPACT takes pairs from this one on, whatever is dead in them */
+    struct late_marks
+        *late;        /* compact.h wants to know what is marked meanwhile; NULL: it does not */
+    bool sync_failed; /* who waits for a sync of it is to be told */
+    bool doubtful;    /* since then the kernel's memory of its files is not to be believed */
+    bool damaged;     /* why is in `damage`; nothing but its properties is to be used */
     char damage[ERR_MESSAGE_MAX];
     struct ns_errors index_errors, data_errors;
 };

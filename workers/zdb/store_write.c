@@ -130,18 +130,6 @@ static void retire(struct ns *ns, const struct store_entry *old)
         ns->pairs[old->data_file]->dead_bytes += old->length;
 }
 
-/* Its entry in the index is to be marked dead. */
-static void bury(struct ns *ns, uint32_t file, uint32_t offset)
-{
-    struct late_marks *late = ns->late;
-    marks_add_dead(&ns->marks, file, offset);
-    if (!late || late->file != file)
-        return;
-    late->lost = late->lost || !marks_reserve(&late->marks);
-    if (!late->lost)
-        marks_add_dead(&late->marks, file, offset);
-}
-
 /* --- user mode ------------------------------------------------------------------------------- */
 
 static enum store_status set_user(struct ns *ns, const struct store_write *write, uint32_t crc,
@@ -165,7 +153,7 @@ static enum store_status set_user(struct ns *ns, const struct store_write *write
         return status;
     }
     if (existing) {
-        bury(ns, existing->index_file, existing->index_offset);
+        marks_add_dead(&ns->marks, existing->index_file, existing->index_offset);
         retire(ns, existing);
     } else {
         ns->entries++;
@@ -295,7 +283,7 @@ enum store_status store_delete(struct ns *ns, const void *key, uint8_t key_size,
         slot.entry.flags |= FORMAT_DEAD;
         marks_add_slot(&ns->marks, place.file, place.offset, &slot);
     } else {
-        bury(ns, place.file, place.offset);
+        marks_add_dead(&ns->marks, place.file, place.offset);
         keys_remove(ns->keys, keys_find(ns->keys, key, key_size));
     }
     retire(ns, existing);

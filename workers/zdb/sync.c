@@ -92,6 +92,20 @@ static void fail_item(const struct item *item)
     item->ns->sync_failed = item->ns->doubtful = true;
 }
 
+/* The copy that a compaction makes may lack the marks that were made since it began. */
+static void note_late(struct ns *ns)
+{
+    struct late_marks *late = ns->late;
+    for (size_t i = 0; late && i < ns->settling.n_dead && !late->lost; i++) {
+        const struct dead_mark *mark = &ns->settling.dead[i];
+        if (mark->file != late->file)
+            continue;
+        late->lost = !marks_reserve(&late->marks);
+        if (!late->lost)
+            marks_add_dead(&late->marks, mark->file, mark->offset);
+    }
+}
+
 /* Main thread again. */
 static void end_item(struct item *item)
 {
@@ -99,6 +113,8 @@ static void end_item(struct item *item)
     for (unsigned i = 0; i < item->n_files; i++)
         file_unpin(item->files[i]);
     ns->syncing = false;
+    if (item->rc == 0) /* some are made even where not all could be */
+        note_late(ns);
     if (item->rc == 0 && item->settle_rc == 0) {
         ns->settled++;
         marks_free(&ns->settling);
