@@ -74,6 +74,52 @@ static void too_many_clients_are_told_so_and_files_are_opened(void)
         hangup(2);
 }
 
+static void make_namespaces(unsigned n)
+{
+    for (unsigned i = 0; i < n; i++) {
+        char request[32];
+        (void)snprintf(request, sizeof request, "NSNEW ns%03u", i);
+        ask(1, request, "+OK");
+        (void)snprintf(request, sizeof request, "SELECT ns%03u", i);
+        ask(1, request, "+OK");
+        ask(1, "SET key value", "=key");
+    }
+}
+
+/* More namespaces than it can have: the first of them are served, and the others keep what is
+ * theirs. */
+static void too_many_namespaces_leave_place_for_clients(void)
+{
+    enum { NAMESPACES = 60 };
+    server_start(&zdb, NULL);
+    make_namespaces(NAMESPACES);
+    hangup_all();
+    server_stop(&zdb);
+    zdb.files_most = FILES;
+    server_start(&zdb, NULL);
+    ask(1, "SELECT ns000", "+OK");
+    ask(1, "GET key", "=value");
+    ask(1, "SET key other", "=key");
+    ask(1, "SELECT ns059", "-Namespace is out of service, its files are damaged");
+    autofree char *info = ask_bulk(1, "NSINFO ns059", NULL);
+    assert_non_null(strstr(info, "out_of_service: too few descriptors"));
+    for (unsigned i = 30; i < NAMESPACES; i++) { /* as many as leave some places for clients */
+        char request[32];
+        (void)snprintf(request, sizeof request, i % 2 ? "RELOAD ns%03u" : "NSNEW more%u", i);
+        (void)answers(on(1), request, "+OK");
+    }
+    for (unsigned i = 2; i < 7; i++)
+        ask(i, "PING", "+PONG");
+    hangup_all();
+    server_stop(&zdb);
+    zdb.files_most = 0;
+    server_start(&zdb, NULL);
+    ask(1, "SELECT ns059", "+OK");
+    ask(1, "GET key", "=value");
+    ask(1, "SELECT ns000", "+OK");
+    ask(1, "GET key", "=other");
+}
+
 static void limit_files(rlim_t n)
 {
     struct rlimit files = {n, FILES * 4};
@@ -129,6 +175,7 @@ int main(int argc, char **argv)
 {
     static const struct zdb_case cases[] = {
         zdb_case(too_many_clients_are_told_so_and_files_are_opened),
+        zdb_case(too_many_namespaces_leave_place_for_clients),
         zdb_case(it_accepts_again_when_descriptors_are_back),
         zdb_case(peers_that_are_gone_without_a_word_are_noticed),
     };

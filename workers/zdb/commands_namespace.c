@@ -12,7 +12,7 @@
 
 static const char not_found[] = "-Namespace not found";
 
-enum { VALUE_MAX = 63 };
+enum { VALUE_MAX = 63, PLACES_LEAST = 16 };
 
 static struct ns *find(struct client *client, const struct arg *name, const char *otherwise)
 {
@@ -49,6 +49,15 @@ static bool is_allowed(const struct arg *name)
     return !memchr(name->at, '/', name->size) && !memchr(name->at, '\0', name->size);
 }
 
+/* For one namespace more, and a few clients. */
+static bool has_descriptors(const struct server *server, const char *name, struct err *err)
+{
+    if (listen_places(server) >= PLACES_LEAST)
+        return true;
+    (void)err_set(err, ERR_RESOURCE_EXHAUSTED, 0, name, "too few descriptors are left");
+    return false;
+}
+
 void command_nsnew(struct client *client, const struct args *args)
 {
     autoerr struct err err = {0};
@@ -65,7 +74,7 @@ void command_nsnew(struct client *client, const struct args *args)
         command_error(client, "-This namespace is not available");
     } else {
         command_text(arg, name, sizeof name);
-        if (!realm_create(realm, name, &err)) {
+        if (!has_descriptors(client->server, name, &err) || !realm_create(realm, name, &err)) {
             log_err(LOG_WARNING, "namespace cannot be made", &err);
             command_error(client, "-Could not create namespace");
             return;
@@ -289,6 +298,8 @@ void command_nsjump(struct client *client, const struct args *args)
 static bool load_again(struct client *client, struct ns *ns)
 {
     autoerr struct err err = {0};
+    if (ns->index_dir < 0 && !has_descriptors(client->server, ns->name, &err))
+        return false;
     compact_cancel(client->server->compactor, ns);
     return realm_reload(&client->server->realm, ns, &err) == 0;
 }

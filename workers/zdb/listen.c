@@ -127,26 +127,28 @@ static void configure_tcp(int fd)
     (void)setsockopt(fd, IPPROTO_TCP, TCP_KEEPCNT, &probes, sizeof probes);
 }
 
-/* How many may be here: as many as leave the files their descriptors. A namespace has its two
- * directories, and its active pair while that is synced. */
-static uint64_t count_places(const struct server *server)
+/* A namespace has its two directories, and its active pair. */
+uint64_t listen_places(const struct server *server)
 {
     struct rlimit all;
     uint64_t n_namespaces = 0;
     for (const struct ns *ns = server->realm.first; ns; ns = ns->next)
-        n_namespaces++;
+        n_namespaces += ns->index_dir >= 0;
     uint64_t files = file_limit() > 2 * n_namespaces ? file_limit() : 2 * n_namespaces;
     uint64_t others = OTHER_DESCRIPTORS + 2 * n_namespaces + files;
     if (getrlimit(RLIMIT_NOFILE, &all) < 0)
         return LIMITS_CLIENTS;
-    uint64_t places = all.rlim_cur > others ? all.rlim_cur - others : 1;
+    uint64_t places = all.rlim_cur > others ? all.rlim_cur - others : 0;
     return places < LIMITS_CLIENTS ? places : LIMITS_CLIENTS;
 }
 
-static void refuse(int fd)
+/* What it has said already is taken, or else it would not hear the reason. */
+static void refuse(const struct server *server, int fd)
 {
     static const char line[] = "-Too many clients\r\n";
     (void)send(fd, line, sizeof line - 1, MSG_DONTWAIT | MSG_NOSIGNAL);
+    (void)shutdown(fd, SHUT_WR);
+    (void)recv(fd, server->shared, SERVER_SHARED, MSG_DONTWAIT);
     (void)close(fd);
 }
 
@@ -176,7 +178,7 @@ static bool refuse_with_spare(struct server *server, unsigned listener)
     int fd = accept_one(server, listener);
     bool again = fd >= 0 || errno == EAGAIN;
     if (fd >= 0)
-        refuse(fd);
+        refuse(server, fd);
     server->spare = fcntl(server->epoll, F_DUPFD_CLOEXEC, 0);
     return again;
 }
@@ -184,13 +186,15 @@ static bool refuse_with_spare(struct server *server, unsigned listener)
 void listen_accept(struct server *server, unsigned listener)
 {
     bool is_unix = server->listener_is_unix[listener];
-    uint64_t places = count_places(server);
+    uint64_t places = listen_places(server);
+    if (places == 0)
+        places = 1; /* somebody has to be able to remove a namespace */
     if (server->spare < 0)
         server->spare = fcntl(server->epoll, F_DUPFD_CLOEXEC, 0);
     for (;;) {
         int fd = accept_one(server, listener);
         if (fd >= 0 && server->n_clients >= places) {
-            refuse(fd);
+            refuse(server, fd);
         } else if (fd >= 0) {
             if (!is_unix)
                 configure_tcp(fd);

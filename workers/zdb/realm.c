@@ -11,6 +11,7 @@
 #include <stdio.h>
 #include <string.h>
 #include <sys/file.h>
+#include <sys/resource.h>
 #include <sys/stat.h>
 
 /* --- the directories ------------------------------------------------------------------------- */
@@ -188,6 +189,15 @@ int realm_reload(struct realm *realm, struct ns *ns, struct err *err)
 
 /* --- all of them ----------------------------------------------------------------------------- */
 
+/* A quarter of the descriptors is left for files that are closed again, and for clients. */
+static bool has_descriptors(const struct realm *realm)
+{
+    struct rlimit all;
+    autoclose int next = fcntl(realm->locks[0], F_DUPFD_CLOEXEC, 0);
+    return next >= 0 &&
+           (getrlimit(RLIMIT_NOFILE, &all) < 0 || (rlim_t)next < all.rlim_cur - all.rlim_cur / 4);
+}
+
 static int load_one(struct realm *realm, const char *name, struct err *err)
 {
     bool is_default = strcmp(name, REALM_DEFAULT) == 0;
@@ -197,6 +207,10 @@ static int load_one(struct realm *realm, const char *name, struct err *err)
     if (!ns)
         return err_errno(err, ENOMEM, name, "cannot load the namespace");
     append(realm, ns);
+    if (!has_descriptors(realm)) {
+        ns_fail(ns, "too few descriptors are left for it");
+        return 0;
+    }
     autoerr struct err why = {0};
     int rc = load(realm, ns, true, &why);
     if (rc != -ERR_FAILED_PRECONDITION)

@@ -96,7 +96,8 @@ static void end_turn(struct server *server)
 {
     do {
         commit_write(server);
-        commit_hear(server);
+        if (sync_under_way(server->syncer)) /* to ask costs a call */
+            commit_hear(server);
         commit_refuse_unsynced(server);
         commit_sync(server);
         send_queued(server);

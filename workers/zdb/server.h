@@ -100,6 +100,8 @@ int listen_begin(struct server *server, struct err *err);
 void listen_accept(struct server *server, unsigned listener);
 /* Once a turn: hears them again when it could not take them before. */
 void listen_again(struct server *server);
+/* How many clients may be here at once: as many as leave the files their descriptors. */
+uint64_t listen_places(const struct server *server);
 void listen_close(struct server *server);
 
 #endif
