@@ -14,7 +14,7 @@ add_library(zdb_driver STATIC ${here}/client.c ${here}/server.c ${here}/fixture.
 target_compile_definitions(zdb_driver PRIVATE ZDB_PROGRAM="${CMAKE_RUNTIME_OUTPUT_DIRECTORY}/zdb")
 target_link_libraries(zdb_driver PUBLIC zdb_peer base PkgConfig::CMOCKA PRIVATE storaged_warnings)
 add_dependencies(zdb_driver zdb)
-foreach(behaviour budget connect driver data files namespace admin framing
+foreach(behaviour budget connect driver data files many mapping scan namespace admin framing
         other interop repair load hook kill compact realm torn)
   storaged_test(NAME test_zdb_${behaviour} SOURCES ${here}/test_${behaviour}.c LINK zdb_driver)
 endforeach()
@@ -22,8 +22,7 @@ endforeach()
 add_library(zdb_badcalls MODULE ${here}/badcalls.c)
 target_compile_options(zdb_badcalls PRIVATE -fno-sanitize=all)
 target_link_options(zdb_badcalls PRIVATE -fno-sanitize=all)
-foreach(behaviour mapping
-        faults sweep)
+foreach(behaviour faults sweep)
   storaged_test(NAME test_zdb_${behaviour} SOURCES ${here}/test_${behaviour}.c ${here}/faulty.c LINK zdb_driver)
   target_compile_definitions(test_zdb_${behaviour} PRIVATE BADCALLS_LIBRARY="$<TARGET_FILE:zdb_badcalls>")
   add_dependencies(test_zdb_${behaviour} zdb_badcalls)
