@@ -29,3 +29,8 @@ foreach(behaviour faults sweep)
 endforeach()
 storaged_test(NAME test_zdb_confine SOURCES ${here}/test_confine.c LINK zdb_driver zdb_server)
 storaged_integration_test(NAME test_zdb_full SOURCES ${here}/test_full.c LINK zdb_driver)
+storaged_integration_test(NAME test_zdb_power
+  SOURCES ${here}/test_power.c ${here}/powerwork.c ${here}/../integration/powerhost.c LINK zdb_driver)
+if(TARGET test_zdb_power)
+  target_include_directories(test_zdb_power PRIVATE ${here}/../integration)
+endif()
