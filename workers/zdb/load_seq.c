@@ -17,7 +17,10 @@
 #include <errno.h>
 #include <string.h>
 
-enum { ENTRY_LEAST = FORMAT_DATA_ENTRY + FORMAT_ID_SIZE };
+enum {
+    ENTRY_LEAST = FORMAT_DATA_ENTRY + FORMAT_ID_SIZE,
+    SECTOR = 512, /* what is written whole or not at all */
+};
 
 struct side_by_side {
     struct load *load;
@@ -131,6 +134,31 @@ static struct format_slot slot_for(const struct side_by_side *side, const struct
     };
 }
 
+/* Whether the slot may be half of what was written to it last: it lies on two sectors, and what it
+ * says is not what the data says. `entry` is an update of it whose copy stands at `at`. */
+static bool is_torn(struct side_by_side *side, struct place place, const struct format_slot *slot,
+                    const struct walk_entry *entry)
+{
+    struct {
+        struct format_data_entry head;
+        uint64_t id;
+    } __attribute__((packed)) there;
+    const struct format_index_entry *said = &slot->entry;
+    if (place.offset / SECTOR == (place.offset + FORMAT_SLOT - 1) / SECTOR)
+        return false;
+    bool is_this = said->data_file == side->id && said->data_offset == entry->offset;
+    if (said->data_file >= side->ns->n_pairs ||
+        (is_this &&
+         (said->parent_file != side->id || said->parent_offset != slot_offset(side->at))))
+        return true;
+    struct pair *pair = side->ns->pairs[said->data_file];
+    int fd = pair->missing ? -1 : file_fd(&pair->data);
+    return fd >= 0 && (io_read(fd, IO_DATA, &there, sizeof there, said->data_offset) < 0 ||
+                       there.head.key_size != FORMAT_ID_SIZE || there.id != slot->id ||
+                       there.head.length != said->length || there.head.crc != said->crc ||
+                       there.head.time != said->time);
+}
+
 /* The slot of an id gets what an update wrote; its copy stands at `at`. */
 static int take_update(struct side_by_side *side, uint64_t id, const struct walk_entry *entry)
 {
@@ -139,7 +167,7 @@ static int take_update(struct side_by_side *side, uint64_t id, const struct walk
     int rc = find_slot(side, id, &place, &slot);
     if (rc < 0)
         return rc;
-    bool older = is_older(&slot, side->id, entry->offset);
+    bool older = is_older(&slot, side->id, entry->offset) || is_torn(side, place, &slot, entry);
     if (side->at >= side->n_slots) {
         struct format_slot copy = slot;
         copy.entry.flags |= FORMAT_DEAD;
