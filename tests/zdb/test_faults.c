@@ -1,11 +1,13 @@
 /*
  * Calls of the server that fail: a sync that fails is told to whoever waited for it, and what it
- * was for is not served as if it were there; a namespace is made and removed as a whole, or not.
+ * was for is not served as if it were there; a namespace is made, removed and compacted as a whole,
+ * or not.
  */
 #include "faulty.h"
 #include "script.h"
 
 #include <errno.h>
+#include <stdlib.h>
 
 #define UNSYNCED "-Cannot sync right now, it may be lost|EOF"
 
@@ -172,6 +174,71 @@ static void a_namespace_that_is_not_on_the_disk_is_not_made(void)
     ask(2, "SELECT other", "+OK");
 }
 
+/* --- compactions ----------------------------------------------------------------------------- */
+
+static uint64_t info(const char *field)
+{
+    autofree char *text = ask_bulk(1, "INFO", NULL);
+    const char *line = strstr(text, field);
+    assert_non_null(line);
+    return strtoull(line + strlen(field), NULL, 10);
+}
+
+static uint64_t compactions(void)
+{
+    return info("compactions_done: ") + info("compactions_failed: ");
+}
+
+static void check_compacted(void)
+{
+    ask(2, "GET key", "=third");
+    ask(2, "GET other", "=value");
+}
+
+enum { POLLS = 20000 }; /* it may be over before it has begun */
+
+/* True if such a call failed. The namespace is loaded again or not, and goes, either way. */
+static bool compacts_though(enum badcall call, int error, int skip)
+{
+    ask(1, "NSNEW a", "+OK");
+    ask(2, "SELECT a", "+OK");
+    ask(2, "SET key first", "=key");
+    ask(2, "SET other value", "=other");
+    ask(2, "SET key second", "=key");
+    ask(2, "NSJUMP", "+OK");
+    ask(2, "SET key third", "=key");
+    uint64_t before = compactions();
+    faulty_arm(call, skip, 1, error);
+    ask(2, "COMPACT", "+OK");
+    for (unsigned i = 0; i < POLLS && compactions() == before; i++)
+        ;
+    bool failed = bad->failed > 0;
+    faulty_disarm();
+    hangup(2);
+    ask(2, "SELECT a", "+OK");
+    check_compacted();
+    ask(1, "RELOAD a", "+OK");
+    check_compacted();
+    hangup(2);
+    ask(1, "NSDEL a", "+OK");
+    return failed;
+}
+
+static void a_compaction_may_fail_at_every_call(void)
+{
+    static const struct {
+        enum badcall call;
+        int error;
+    } faults[] = {{BADCALL_OPEN, EMFILE},
+                  {BADCALL_RENAME, EIO},
+                  {BADCALL_SYNC, EIO},
+                  {BADCALL_WRITE, ENOSPC}};
+    faulty_start_with("--sync", "--compact", "0");
+    for (size_t i = 0; i < array_length(faults); i++)
+        for (int n = 0; compacts_though(faults[i].call, faults[i].error, n); n++)
+            ;
+}
+
 int main(int argc, char **argv)
 {
     static const struct zdb_case cases[] = {
@@ -184,6 +251,7 @@ int main(int argc, char **argv)
         zdb_case(one_namespace_that_cannot_be_synced_stops_no_other),
         zdb_case(what_is_left_of_a_removed_namespace_does_not_come_back),
         zdb_case(a_namespace_that_is_not_on_the_disk_is_not_made),
+        zdb_case(a_compaction_may_fail_at_every_call),
     };
     return zdb_main(argc, argv, "zdb_faults", cases, array_length(cases));
 }

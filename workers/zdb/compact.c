@@ -363,8 +363,8 @@ static void fail_namespace(struct compactor *compactor, int rc)
 {
     char why[128];
     (void)snprintf(why, sizeof why, "a compaction could not be ended: %s", strerror(-rc));
-    ns_fail(compactor->ns, why);
-    compactor->ns->sync_failed = compactor->ns->doubtful = true;
+    ns_doubt(compactor->ns, why);
+    compactor->failed++;
     forget(compactor);
 }
 

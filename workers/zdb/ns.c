@@ -142,3 +142,9 @@ void ns_fail(struct ns *ns, const char *why)
     ns->damaged = true;
     (void)snprintf(ns->damage, sizeof ns->damage, "%s", why);
 }
+
+void ns_doubt(struct ns *ns, const char *why)
+{
+    ns_fail(ns, why);
+    ns->sync_failed = ns->doubtful = true;
+}

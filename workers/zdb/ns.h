@@ -154,6 +154,9 @@ void ns_close(struct ns *ns);
 void ns_unload(struct ns *ns);
 /* Refuses all but its properties from now on. */
 void ns_fail(struct ns *ns, const char *why);
+/* The same until it is loaded again, from the disk and not from what the kernel remembers, which is
+ * at the end of the turn; who waits for a sync of it is told then. */
+void ns_doubt(struct ns *ns, const char *why);
 
 /*
  * remove.c: removes what a closed namespace has on the disk. It is gone from the first step on,

@@ -88,8 +88,7 @@ static void fail_item(const struct item *item)
     char why[ERR_MESSAGE_MAX];
     (void)snprintf(why, sizeof why, "its files cannot be synced: %s", strerror(-item->rc));
     ns_count_error(item->ns, IO_DATA, item->rc);
-    ns_fail(item->ns, why);
-    item->ns->sync_failed = item->ns->doubtful = true;
+    ns_doubt(item->ns, why);
 }
 
 /* The copy that a compaction makes may lack the marks that were made since it began. */
