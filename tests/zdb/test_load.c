@@ -192,20 +192,18 @@ static void send_all_at_once(struct client **clients, size_t n, const uint8_t *b
     }
 }
 
-static void large_values_from_many_stay_within_the_stated_bound(void)
+/* Each sets the same value of 8 MiB, and gets it back. */
+static void exchange_large_values(void)
 {
     enum { N = 50, SIZE = 8 << 20 };
     static struct client *clients[N];
     size_t size, n_first = 0;
-    uint64_t bound = stated_bound();
     uint8_t *payload = malloc(SIZE);
     assert_non_null(payload);
     for (size_t i = 0; i < SIZE; i++)
         payload[i] = (uint8_t)(i >> 12);
     const struct word words[] = {word("SET"), word("key"), {payload, SIZE}};
     uint8_t *request = request_format(words, 3, &size);
-    zdb.environment = plain_memory;
-    server_start(&zdb, NULL);
     for (size_t i = 0; i < N; i++)
         clients[i] = server_connect(&zdb);
     send_all_at_once(clients, N, request, size);
@@ -228,8 +226,59 @@ static void large_values_from_many_stay_within_the_stated_bound(void)
         assert_memory_equal(reply + 10, payload, SIZE);
         client_close(clients[i]);
     }
-    assert_in_range(server_peak_bytes(&zdb), 0, bound);
     free(payload);
+}
+
+static void large_values_from_many_stay_within_the_stated_bound(void)
+{
+    uint64_t bound = stated_bound();
+    zdb.environment = plain_memory;
+    server_start(&zdb, NULL);
+    exchange_large_values();
+    assert_in_range(server_peak_bytes(&zdb), 0, bound);
+}
+
+/* Idle ones, some that ask and do not read, some that stop in the middle of a long request: who
+ * does what he should is served beside them. */
+static void a_crowd_of_all_kinds_stays_within_the_stated_bound(void)
+{
+    enum { READERS = 20, HALVES = 20, VALUE = 64 << 10 };
+    static struct client *crowd[IDLE + READERS + HALVES];
+    static const char half[] = "*3\r\n$3\r\nSET\r\n$1\r\nk\r\n$8388608\r\nonly this";
+    size_t n = 0, size;
+    uint64_t bound = stated_bound();
+    struct rlimit files;
+    assert_int_equal(getrlimit(RLIMIT_NOFILE, &files), 0);
+    if (files.rlim_max < 2 * IDLE)
+        skip();
+    zdb.environment = plain_memory;
+    server_start(&zdb, NULL);
+    uint8_t *value = calloc(1, VALUE);
+    assert_non_null(value);
+    const struct word set[] = {word("SET"), word("value"), {value, VALUE}};
+    assert_true(client_send_words(on(1), set, 3));
+    ask(1, "", "=value");
+    free(value);
+    const struct word get[] = {word("GET"), word("value")};
+    uint8_t *asked = request_format(get, 2, &size);
+    while (n < IDLE)
+        crowd[n++] = server_connect(&zdb);
+    for (unsigned i = 0; i < READERS; i++) {
+        crowd[n] = server_connect(&zdb);
+        for (unsigned times = 0; times < 200; times++) /* 12 MiB */
+            (void)send(crowd[n]->fd, asked, size, MSG_NOSIGNAL);
+        n++;
+    }
+    free(asked);
+    for (unsigned i = 0; i < HALVES; i++) {
+        crowd[n] = server_connect(&zdb);
+        assert_true(client_send(crowd[n++], half, strlen(half)));
+    }
+    exchange_large_values();
+    ask(1, "PING", "+PONG");
+    assert_in_range(server_peak_bytes(&zdb), 0, bound);
+    while (n > 0)
+        client_close(crowd[--n]);
 }
 
 int main(int argc, char **argv)
@@ -240,6 +289,7 @@ int main(int argc, char **argv)
         zdb_case(an_announced_payload_costs_nothing_until_it_comes),
         zdb_case(peers_that_vanish_are_forgotten),
         zdb_case(large_values_from_many_stay_within_the_stated_bound),
+        zdb_case(a_crowd_of_all_kinds_stays_within_the_stated_bound),
     };
     return zdb_main(argc, argv, "zdb_load", cases, array_length(cases));
 }

@@ -62,8 +62,9 @@ static bool grow(struct out *out, size_t needed)
     size_t room = 2 * (size_t)MEDIUM;
     while (room < needed)
         room *= 2;
-    if (needed + SMALL < room)
-        room = needed + SMALL; /* a large value is most likely the last */
+    size_t spare = needed / 8 < SMALL ? SMALL : needed / 8;
+    if (needed + spare < room)
+        room = needed + spare; /* a large value is most likely the last */
     uint8_t *grown = realloc(out->bytes, room);
     if (!grown)
         return false;
