@@ -12,7 +12,7 @@
 #include <stdlib.h>
 #include <sys/random.h>
 
-enum { KEYS = 6, OPS = 40, STRIDE = 7, SIZES = 30000 };
+enum { KEYS = 6, OPS = 40, STRIDE = 19, SIZES = 30000 };
 
 /* Each key's value as the number of the change that set it; 0: none. */
 static struct {

@@ -116,9 +116,9 @@ int io_sync(int fd)
     return step_around(fdatasync(fd)) < 0 ? -errno : 0;
 }
 
-void io_forget(int fd)
+int io_forget(int fd)
 {
-    (void)posix_fadvise(fd, 0, 0, POSIX_FADV_DONTNEED);
+    return -posix_fadvise(fd, 0, 0, POSIX_FADV_DONTNEED);
 }
 
 int io_allocate(int fd, uint64_t offset, uint64_t size)

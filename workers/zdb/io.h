@@ -30,7 +30,7 @@ int io_write_parts(int fd, enum io_kind kind, struct iovec *parts, int n, uint64
 int io_truncate(int fd, uint64_t size);
 int io_sync(int fd);
 /* What the kernel has in memory of the file and holds for clean is read from the disk again. */
-void io_forget(int fd);
+int io_forget(int fd);
 /* Room behind the end, which does not move; -EOPNOTSUPP where the filesystem cannot. */
 int io_allocate(int fd, uint64_t offset, uint64_t size);
 

@@ -256,19 +256,29 @@ static int check_headers(struct load *load)
 
 /* --- loading --------------------------------------------------------------------------------- */
 
-/* After a sync that failed pages may be clean that are not on the disk: what is read next comes
- * from there. */
-static void forget_cached(struct load *load)
+static int on_each_file(struct load *load, int (*act)(int fd), const char *what)
 {
     struct ns *ns = load->ns;
+    int rc = 0;
     for (uint32_t i = 0; i < ns->n_pairs; i++) {
         struct file *files[] = {&ns->pairs[i]->data, &ns->pairs[i]->index};
-        for (unsigned f = 0; f < 2; f++) {
+        for (unsigned f = 0; f < 2 && rc == 0; f++) {
             int fd = file_fd(files[f]);
-            if (fd >= 0)
-                io_forget(fd);
+            rc = fd < 0 ? 0 : load_io(load, files[f], act(fd), what);
         }
     }
+    return rc;
+}
+
+/*
+ * After a sync that failed pages may be clean that are not on the disk: what is read next comes
+ * from there. And what a server before left in the kernel's memory goes to the disk: the load marks
+ * what it replaces, and those marks must not be there without it.
+ */
+static int settle_files(struct load *load)
+{
+    int rc = load->ns->doubtful ? on_each_file(load, io_forget, "read") : 0;
+    return rc < 0 ? rc : on_each_file(load, io_sync, "sync");
 }
 
 static int create(struct load *load)
@@ -288,8 +298,8 @@ static int load_once(struct load *load)
     if (rc < 0)
         return err_errno(load->err, -rc, ns->name, "cannot go on with emptying it");
     rc = find_pairs(load);
-    if (rc == 0 && ns->doubtful)
-        forget_cached(load);
+    if (rc == 0)
+        rc = settle_files(load);
     if (rc == 0)
         rc = ns->n_pairs == 0 ? create(load) : check_headers(load);
     if (rc == 0)
