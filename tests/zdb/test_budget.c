@@ -102,23 +102,84 @@ static void drip(struct client *client)
 
 /* --- requests that do not end ---------------------------------------------------------------- */
 
-/* So short that none needs a share: the first bytes of a value, and then one at a time. */
-static void those_who_drip_are_let_go(void)
+/* So short that none needs a share: the first bytes of a value. */
+static void gather_halves(size_t n)
 {
     enum { PART = 200 << 10 };
     uint8_t *part = calloc(1, PART);
     assert_non_null(part);
     static const char head[] = "*3\r\n$3\r\nSET\r\n$1\r\nk\r\n$8388608\r\n";
     memcpy(part, head, sizeof head - 1);
-    begin();
-    gather_crowd(CROWD, part, PART);
+    gather_crowd(n, part, PART);
     free(part);
+}
+
+static void those_who_drip_are_let_go(void)
+{
+    begin();
+    gather_halves(CROWD);
     ask(1, "GET small", "");
     wait_amid(1, "=value", drip);
     set_large(1, "a");
     wait_amid(1, "=a", drip);
     assert_within_memory();
     ask(2, "GET k", "nil");
+    dismiss_crowd();
+}
+
+static void ask_many(unsigned number, const char *key, size_t n)
+{
+    struct word words[64];
+    assert_in_range(n, 1, array_length(words) - 1);
+    words[0] = word("MGET");
+    for (size_t i = 1; i <= n; i++)
+        words[i] = word(key);
+    assert_true(client_send_words(on(number), words, n + 1));
+}
+
+static void expect_array(struct client *client, const char *head)
+{
+    size_t size = strlen(head);
+    while (client_fill(client, size, CLIENT_WAIT_MS) < size)
+        ;
+    assert_memory_equal(client->in + client->taken, head, size);
+    client->taken += size;
+}
+
+/* However they are cut, and wherever one ends in what is looked at. */
+static void whole_requests_are_served_while_nothing_can_be_kept(void)
+{
+    enum { N = 3000 };
+    struct peer_bytes all = {0};
+    begin();
+    set_large(1, "a");
+    ask(1, "", "=a");
+    for (unsigned i = 0; i < N; i++) {
+        size_t size;
+        char number[16];
+        (void)snprintf(number, sizeof number, "%u", i);
+        const struct word words[] = {word(i % 2 ? "GET" : "SET"), word("k"), word(number)};
+        uint8_t *one = request_format(words, i % 2 ? 2 : 3, &size);
+        peer_put(&all, one, size);
+        free(one);
+    }
+    gather_halves(200);
+    for (size_t at = 0; at < all.size; at += 5000) {
+        assert_true(client_send(on(1), all.at + at, all.size - at < 5000 ? all.size - at : 5000));
+        ask(2, "PING", "+PONG");
+    }
+    peer_bytes_free(&all);
+    for (unsigned i = 0; i < N; i++) {
+        char number[16];
+        (void)snprintf(number, sizeof number, "=%u", i - 1);
+        ask(1, "", i % 2 ? number : "=k");
+    }
+    ask_many(2, "a", 3);
+    ask(2, "GET small", "");
+    expect_array(on(2), "*3\r\n");
+    for (unsigned i = 0; i < 3; i++)
+        expect_large(on(2), 'a');
+    ask(2, "", "=value");
     dismiss_crowd();
 }
 
@@ -220,25 +281,6 @@ static void mirrors_that_do_not_read_are_let_go(void)
 
 /* --- replies that are longer than any budget -------------------------------------------------- */
 
-static void ask_many(unsigned number, const char *key, size_t n)
-{
-    struct word words[64];
-    assert_in_range(n, 1, array_length(words) - 1);
-    words[0] = word("MGET");
-    for (size_t i = 1; i <= n; i++)
-        words[i] = word(key);
-    assert_true(client_send_words(on(number), words, n + 1));
-}
-
-static void expect_array(struct client *client, const char *head)
-{
-    size_t size = strlen(head);
-    while (client_fill(client, size, CLIENT_WAIT_MS) < size)
-        ;
-    assert_memory_equal(client->in + client->taken, head, size);
-    client->taken += size;
-}
-
 static void an_mget_of_any_length_is_answered(void)
 {
     enum { N = 40 };
@@ -286,6 +328,7 @@ int main(int argc, char **argv)
 {
     static const struct zdb_case cases[] = {
         zdb_case(those_who_drip_are_let_go),
+        zdb_case(whole_requests_are_served_while_nothing_can_be_kept),
         zdb_case(those_who_stall_with_a_long_request_are_let_go),
         zdb_case(requests_of_many_arguments_are_counted),
         zdb_case(those_who_do_not_read_are_let_go),

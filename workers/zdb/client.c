@@ -260,6 +260,19 @@ static void receive_shared(struct client *client)
     keep_rest(client, shared + done, n - done);
 }
 
+/* What was looked at, and stays where it is in the shared buffer. */
+static void consume(struct client *client, size_t size)
+{
+    for (size_t done = 0; done < size && !client->dead;) {
+        ssize_t n = recv(client->fd, client->server->shared + done, size - done, MSG_DONTWAIT);
+        if (n > 0)
+            done += (size_t)n;
+        else if (n == 0 || errno != EINTR)
+            die(client);
+    }
+    count_received(client, size);
+}
+
 /* While nothing can be kept, whole requests are served all the same. What is none yet stays in the
  * socket, and is looked at again when more of it comes; but a long one asks for its share. */
 static void receive_whole(struct client *client)
@@ -268,9 +281,7 @@ static void receive_whole(struct client *client)
     size_t n = receive(client, shared, IN_LEAST, MSG_PEEK);
     size_t done = n > 0 ? run_requests(client, shared, n) : 0;
     size_t taken = client->next_arg > 0 ? n : done; /* one that goes on has to be kept */
-    if (taken > 0 && recv(client->fd, shared, taken, MSG_DONTWAIT) < 0)
-        die(client);
-    count_received(client, taken);
+    consume(client, taken);
     if (taken > done)
         keep_rest(client, shared + done, n - done);
     if (taken == n)
