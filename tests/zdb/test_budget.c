@@ -232,6 +232,7 @@ static void those_who_do_not_read_are_let_go(void)
     gather_crowd(100, "", 0);
     for (size_t i = 0; i < n_crowd; i++)
         ask_large(crowd[i]);
+    ask(2, "GET small", "=value"); /* what is short has a part of its own */
     ask(1, "GET a", "");
     expect_large(on(1), 'a');
     assert_within_memory();

@@ -2,10 +2,10 @@
  * Replies and requests have a half each, so that those who are owed too much do not keep others
  * from asking. Of the half of requests a quarter is for short ones. A request that turns out long
  * has to have a share of the rest, which any request fits in: so whoever has one comes to its end,
- * and no two wait for each other. An eighth of the half of replies is for who is owed nothing yet.
+ * and no two wait for each other. Of the half of replies an eighth is for short ones.
  *
- * A command is not begun while too much is owed, so the sum is exceeded by its reply at most, for
- * which LIMITS_MEMORY_REST has room.
+ * A reply whose length is not known before is not begun while too much is owed, so the sum is
+ * exceeded by one of them at most, for which LIMITS_MEMORY_REST has room.
  */
 #include "budget.h"
 
@@ -35,14 +35,17 @@ void budget_count(struct client *client)
 bool budget_has(const struct client *client, enum budget_need need)
 {
     const struct budget *budget = &client->server->budget;
-    size_t kept = client->reply_counted > 0 ? budget->reply_limit / 8 : 0;
     switch (need) {
     case BUDGET_READ:
-        return budget->shorts + SERVER_SHARED <= budget->short_limit;
+        return budget->shorts + SERVER_SHARED <= budget->short_limit / 2;
+    case BUDGET_REST:
+        return budget->shorts + LIMITS_IN_SMALL <= budget->short_limit;
     case BUDGET_SHARE:
         return budget->shares + LIMITS_IN_SHARE <= budget->share_limit;
     case BUDGET_REPLY:
-        return budget->replies <= budget->reply_limit - kept;
+        return budget->replies <= budget->reply_limit;
+    case BUDGET_LONG_REPLY:
+        return budget->replies + LIMITS_OUT_REPLY <= budget->reply_limit - budget->reply_limit / 8;
     default:
         return true;
     }

@@ -15,9 +15,11 @@ struct server;
 /* What a client cannot have for now. It is not served until it can. */
 enum budget_need {
     BUDGET_NOTHING,
-    BUDGET_READ,  /* room for as much as is read at once */
-    BUDGET_SHARE, /* room for a request of any length */
-    BUDGET_REPLY, /* room for one more reply */
+    BUDGET_READ,       /* room for as much as is read at once */
+    BUDGET_REST,       /* room for the rest of a short request that has begun to be answered */
+    BUDGET_SHARE,      /* room for a request of any length */
+    BUDGET_REPLY,      /* room for one more reply */
+    BUDGET_LONG_REPLY, /* and for one that is long */
 };
 
 struct budget {

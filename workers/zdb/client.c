@@ -140,8 +140,8 @@ static size_t run_requests(struct client *client, const uint8_t *bytes, size_t s
     while (done < size && may_run(client)) {
         size_t used = client->resp.at;
         const char *error;
-        enum resp_result result = RESP_REQUEST; /* unless it is not the one that goes on */
-        if (client->next_arg == 0)
+        enum resp_result result = RESP_REQUEST;
+        if (!resp_is_whole(&client->resp)) /* it is not one that goes on */
             result = resp_parse(&client->resp, bytes + done, size - done, &used, &error);
         if (result == RESP_MORE)
             break;
@@ -151,7 +151,7 @@ static size_t run_requests(struct client *client, const uint8_t *bytes, size_t s
             break;
         }
         command_run(client, bytes + done);
-        if (client->next_arg > 0)
+        if (client->next_arg > 0 || client->again)
             break;
         resp_clear(&client->resp);
         done += used;
@@ -280,9 +280,12 @@ static void receive_whole(struct client *client)
     uint8_t *shared = client->server->shared;
     size_t n = receive(client, shared, IN_LEAST, MSG_PEEK);
     size_t done = n > 0 ? run_requests(client, shared, n) : 0;
-    size_t taken = client->next_arg > 0 ? n : done; /* one that goes on has to be kept */
+    bool goes_on = client->next_arg > 0; /* it cannot begin anew: it has to be kept */
+    size_t taken = goes_on ? n : done;
     consume(client, taken);
-    if (taken > done)
+    if (goes_on && !budget_has(client, BUDGET_REST))
+        client_drop(client);
+    else if (goes_on)
         keep_rest(client, shared + done, n - done);
     if (taken == n)
         return;
@@ -313,7 +316,7 @@ static void receive_more(struct client *client)
 void client_receive(struct client *client)
 {
     struct server *server = client->server;
-    if (client->in_size == 0 && client->need != BUDGET_REPLY)
+    if (client->in_size == 0 && (client->need == BUDGET_READ || client->need == BUDGET_SHARE))
         client->need = BUDGET_NOTHING; /* nothing is kept: it may try */
     if (client->dead || client->closing || client->read_ended || is_paused(client))
         return;

@@ -45,6 +45,7 @@ struct client {
     struct hold next, in_flight; /* for the next batch, and for the one under way */
     struct hold wrote;           /* in this turn: held back only when writing fails */
     uint32_t next_arg;           /* of an MGET that goes on when replies were taken; 0: of none */
+    bool again;                  /* the command said nothing yet, for there was no room */
 
     size_t short_counted, share_counted, reply_counted; /* in the server's budget */
     enum budget_need need;                              /* not served until it can have that */

@@ -91,6 +91,17 @@ bool command_expect(struct client *client, const struct args *args, uint32_t n)
     return false;
 }
 
+bool command_has_room(struct client *client, uint32_t length)
+{
+    if (length <= LIMITS_OUT_SHORT)
+        return true;
+    budget_count(client);
+    if (budget_ask(client, BUDGET_LONG_REPLY))
+        return true;
+    client->again = client->next_arg == 0;
+    return false;
+}
+
 bool command_word(const struct arg *arg, const char *word)
 {
     return arg->size > 0 && arg->size <= strlen(word) &&
@@ -127,7 +138,9 @@ static const char *find_obstacle(const struct client *client, const struct comma
     return NULL;
 }
 
-static void run(struct client *client, const struct command *command, struct args *args)
+/* `is_first`: it was not begun before. */
+static void run(struct client *client, const struct command *command, struct args *args,
+                bool is_first)
 {
     struct server *server = client->server;
     bool goes_on = client->next_arg > 0;
@@ -144,10 +157,10 @@ static void run(struct client *client, const struct command *command, struct arg
         command_error(client, obstacle);
         return;
     }
-    if (server->mirrors && !goes_on && !(command->flags & COMMAND_QUIET))
+    if (server->mirrors && is_first && !(command->flags & COMMAND_QUIET))
         watchers_mirror(client, args);
     command->run(client, args);
-    if (server->waiters && !client->failed && client->ns && client->next_arg == 0)
+    if (server->waiters && !client->failed && client->ns && client->next_arg == 0 && !client->again)
         watchers_tell(client, command);
 }
 
@@ -159,8 +172,9 @@ void command_run(struct client *client, const uint8_t *bytes)
     for (uint32_t i = 0; i < args.n; i++)
         all[i] = (struct arg){bytes + parsed[i].offset, parsed[i].length};
     const struct command *command = command_find(all[0].at, all[0].size);
-    bool goes_on = client->next_arg > 0;
-    if (!goes_on) {
+    bool goes_on = client->next_arg > 0, is_first = !goes_on && !client->again;
+    client->again = false;
+    if (is_first) {
         client->failed = false;
         client->server->counters.commands++;
     }
@@ -170,8 +184,8 @@ void command_run(struct client *client, const uint8_t *bytes)
     } else if (!command) {
         command_error(client, "-Command not supported");
     } else {
-        run(client, command, &args);
+        run(client, command, &args, is_first);
     }
-    if (client->next_arg == 0)
+    if (client->next_arg == 0 && !client->again)
         client->server->counters.failed += client->failed;
 }

@@ -38,7 +38,8 @@ struct command {
 };
 
 /* Runs the request that client->resp describes in these bytes. If client->next_arg is not 0 then,
- * it is to be run again when the client took some of its replies. */
+ * it goes on when the client took some of its replies; if client->again is set, it begins anew when
+ * there is room. */
 void command_run(struct client *client, const uint8_t *bytes);
 /* The first whose name begins so; NULL when none does. */
 const struct command *command_find(const uint8_t *name, size_t size);
@@ -46,6 +47,9 @@ const struct command *command_find(const uint8_t *name, size_t size);
 /* Replies. An error is counted, and a waiter does not hear of the command. */
 void command_error(struct client *client, const char *line);
 void command_ok(struct client *client);
+/* Whether a value of this length may be added to the replies. If not, the command is run again when
+ * there is room: it has to return at once. */
+bool command_has_room(struct client *client, uint32_t length);
 /* True if there are so many arguments, behind the name; else it has answered. */
 bool command_expect(struct client *client, const struct args *args, uint32_t n);
 /* True if the argument is this word, of any case, or a prefix of it. */

@@ -33,41 +33,44 @@ static enum store_status read_value(struct client *client, const struct store_en
     return status;
 }
 
-/* The payload is read to where it is sent from. */
-static void reply_value(struct client *client, const struct arg *key)
+/* The payload is read to where it is sent from. False if there is no room for it now. */
+static bool reply_value(struct client *client, const struct arg *key)
 {
     struct store_entry entry;
     struct out *out = &client->out;
     enum store_status status = store_find(client->ns, key->at, key->size, &entry);
     if (status == STORE_MISSING) {
         out_nil(out);
-        return;
+        return true;
     }
     if (status != STORE_OK || entry.length > FORMAT_VALUE_MAX) {
         command_error(client, internal);
-        return;
+        return true;
     }
+    if (!command_has_room(client, entry.length))
+        return false;
     uint64_t before = out_position(out);
     out_bulk_head(out, entry.length);
     uint8_t *to = out_reserve(out, (size_t)entry.length + 2);
     if (!to)
-        return;
-    if (read_value(client, &entry, key, to) != STORE_OK) {
+        return true; /* out_reserve() has noted it */
+    if (read_value(client, &entry, key, to) == STORE_OK) {
+        memcpy(to + entry.length, "\r\n", 2);
+        out_advance(out, (size_t)entry.length + 2);
+    } else {
         out_cut(out, before);
         command_error(client, internal);
-        return;
     }
-    memcpy(to + entry.length, "\r\n", 2);
-    out_advance(out, (size_t)entry.length + 2);
+    return true;
 }
 
 void command_get(struct client *client, const struct args *args)
 {
-    reply_value(client, &args->at[1]);
+    (void)reply_value(client, &args->at[1]);
 }
 
 /* One of those of an MGET. Between two parts of it anything may have happened to the namespace. */
-static void reply_one_of_many(struct client *client, const struct arg *key)
+static bool reply_one_of_many(struct client *client, const struct arg *key)
 {
     if (key->size > FORMAT_KEY_MAX)
         command_error(client, "-Invalid key");
@@ -76,10 +79,11 @@ static void reply_one_of_many(struct client *client, const struct arg *key)
     else if (!client->ns || client->ns->damaged)
         command_error(client, internal);
     else
-        reply_value(client, key);
+        return reply_value(client, key);
+    return true;
 }
 
-/* As far as what the client is owed stays small; it is run again from there on. */
+/* As far as what the client is owed stays small, and there is room; it goes on from there. */
 void command_mget(struct client *client, const struct args *args)
 {
     if (args->n < 2) {
@@ -90,11 +94,10 @@ void command_mget(struct client *client, const struct args *args)
         out_array(&client->out, args->n - 1);
         client->next_arg = 1;
     }
-    while (client->next_arg < args->n) {
-        if (out_size(&client->out) > LIMITS_OUT_PAUSE)
+    for (; client->next_arg < args->n; client->next_arg++)
+        if (out_size(&client->out) > LIMITS_OUT_PAUSE ||
+            !reply_one_of_many(client, &args->at[client->next_arg]))
             return;
-        reply_one_of_many(client, &args->at[client->next_arg++]);
-    }
     client->next_arg = 0;
 }
 

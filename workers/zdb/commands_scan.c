@@ -175,7 +175,8 @@ void command_history(struct client *client, const struct args *args)
         command_error(client, "-Invalid arguments (index query)");
         return;
     }
-    reply_history(client, key, &entry);
+    if (command_has_room(client, entry.length))
+        reply_history(client, key, &entry);
 }
 
 /* --- DATA RAW -------------------------------------------------------------------------------- */
@@ -200,6 +201,8 @@ static void reply_raw(struct client *client, int fd, uint64_t size, uint64_t off
         command_error(client, "-Unexpected Internal Error");
         return;
     }
+    if (!command_has_room(client, head.length))
+        return;
     size_t body = (size_t)head.key_size + head.length;
     autofree uint8_t *bytes = malloc(body);
     if (!bytes || io_read(fd, IO_DATA, bytes, body, offset + sizeof head) < 0) {

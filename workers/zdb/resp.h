@@ -6,6 +6,7 @@
 #ifndef WORKERS_ZDB_RESP_H
 #define WORKERS_ZDB_RESP_H
 
+#include <stdbool.h>
 #include <stddef.h>
 #include <stdint.h>
 
@@ -45,6 +46,11 @@ enum resp_result {
 enum resp_result resp_parse(struct resp *resp, const uint8_t *data, size_t length, size_t *out_used,
                             const char **out_error);
 const struct resp_arg *resp_args(const struct resp *resp);
+/* It is a whole request, until it is cleared. */
+static inline bool resp_is_whole(const struct resp *resp)
+{
+    return resp->expected > 0 && resp->n_args == resp->expected;
+}
 /* After RESP_MORE: at least so many bytes have to come. */
 size_t resp_missing(const struct resp *resp, size_t have);
 /* Ready for the next request; frees what a long one took. */
