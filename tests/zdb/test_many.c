@@ -43,7 +43,7 @@ static void expect_list(void)
     char head[16];
     ask(1, "NSLIST", "");
     const uint8_t *at = client_reply(on(1), &size);
-    (void)snprintf(head, sizeof head, "*%u\r\n", NAMESPACES + 1);
+    (void)snprintf(head, sizeof head, "*%d\r\n", NAMESPACES + 1);
     assert_memory_equal(at, head, strlen(head));
     at += strlen(head);
     assert_memory_equal(at, "$7\r\ndefault\r\n", 13);

@@ -155,7 +155,8 @@ static void refuse(const struct server *server, int fd)
 static int accept_one(const struct server *server, unsigned listener)
 {
     int fd;
-    do /* cppcheck-suppress nullPointer ; accept(2) allows it */
+    do
+        /* cppcheck-suppress nullPointer ; accept(2) allows it */
         fd = accept4(server->listeners[listener], NULL, NULL, SOCK_CLOEXEC | SOCK_NONBLOCK);
     while (fd < 0 && (errno == EINTR || errno == ECONNABORTED));
     return fd;
