@@ -16,7 +16,7 @@
 #include <stdint.h>
 
 enum {
-    PEER_FILES_MAX = 64,
+    PEER_FILES_MAX = 512,
     PEER_NAME_MAX = 128,
     PEER_PASSWORD_MAX = 255,
     PEER_KEY_MAX = 255,

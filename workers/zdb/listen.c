@@ -14,7 +14,6 @@
 #include <stdlib.h>
 #include <string.h>
 #include <sys/epoll.h>
-#include <sys/resource.h>
 #include <sys/socket.h>
 #include <sys/stat.h>
 #include <sys/un.h>
@@ -130,15 +129,12 @@ static void configure_tcp(int fd)
 /* A namespace has its two directories, and its active pair. */
 uint64_t listen_places(const struct server *server)
 {
-    struct rlimit all;
     uint64_t n_namespaces = 0;
     for (const struct ns *ns = server->realm.first; ns; ns = ns->next)
         n_namespaces += ns->index_dir >= 0;
     uint64_t files = file_limit() > 2 * n_namespaces ? file_limit() : 2 * n_namespaces;
     uint64_t others = OTHER_DESCRIPTORS + 2 * n_namespaces + files;
-    if (getrlimit(RLIMIT_NOFILE, &all) < 0)
-        return LIMITS_CLIENTS;
-    uint64_t places = all.rlim_cur > others ? all.rlim_cur - others : 0;
+    uint64_t places = server->n_descriptors > others ? server->n_descriptors - others : 0;
     return places < LIMITS_CLIENTS ? places : LIMITS_CLIENTS;
 }
 

@@ -18,6 +18,7 @@
 #include <string.h>
 #include <sys/epoll.h>
 #include <sys/random.h>
+#include <sys/resource.h>
 #include <sys/signalfd.h>
 #include <time.h>
 #include <unistd.h>
@@ -271,6 +272,9 @@ int server_init(struct server *server, const struct options *options, struct err
                               .spare = -1,
                               .started = (uint64_t)time(NULL)};
     server->realm = (struct realm){.data_root = -1, .index_root = -1, .locks = {-1, -1}};
+    struct rlimit descriptors;
+    server->n_descriptors =
+        getrlimit(RLIMIT_NOFILE, &descriptors) < 0 ? LIMITS_CLIENTS : descriptors.rlim_cur;
     budget_init(&server->budget, options->memory);
     look_at_clock(server);
     (void)!getrandom(&server->instance, sizeof server->instance, 0);

@@ -35,6 +35,7 @@ struct server {
     int epoll, signals, sync_event, compact_event;
     int listeners[SERVER_LISTENERS];
     bool listener_is_unix[SERVER_LISTENERS];
+    uint64_t n_descriptors;   /* that it may have open */
     int spare;                /* given up for a moment to tell somebody that there is no other */
     uint64_t accept_again_ms; /* not even that helped: nobody is let in until then; 0: they are */
     char *identity;           /* unix://path or tcp://address:port */
