@@ -21,7 +21,7 @@
 typedef char **settings_list;
 
 /* From the first to the last, both included. */
-struct settings_uids {
+struct settings_range {
     uint32_t first, last;
 };
 
@@ -72,8 +72,16 @@ struct settings {
     uint64_t headroom_bytes; /* 1G: limit = size + min(size, headroom) */
 
     /* [zdb] */
-    uint64_t zdb_overhead_bytes;   /* 64G: limit = size + min(size / 4 + 64M, overhead) */
-    struct settings_uids zdb_uids; /* 860000-865535: owners of the pools' 0-db directories */
+    uint64_t zdb_overhead_bytes;     /* 64G: limit = size + min(size / 4 + 64M, overhead) */
+    struct settings_range zdb_uids;  /* 860000-865535: owners of the pools' 0-db directories */
+    char *zdb_binary;                /* empty: the 0-db server that comes with storaged */
+    settings_list zdb_disk_types;    /* ssd hdd: of pools that serve 0-db */
+    bool zdb_always;                 /* no: an 0-db runs from the first namespace of its pool on */
+    char *zdb_listen;                /* 127.0.0.1 */
+    struct settings_range zdb_ports; /* 9900-10899 */
+    bool zdb_sync;                   /* no: what a 0-db answers is on the disk within a second */
+    uint32_t zdb_files;              /* 4096: limit of open files of each */
+    uint64_t zdb_memory_bytes;       /* 4G: limit of the memory of each */
 };
 
 /*

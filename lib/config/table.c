@@ -93,6 +93,22 @@ const struct setting settings_table[] = {
         "bytes booked = size asked for + min(size / 4 + 64M, overhead)"),
     KEY("zdb", "uids", zdb_uids, range, "860000-865535", 1, UINT32_MAX - 1,
         "whose the pools' 0-db directories are, one each"),
+    KEY("zdb", "binary", zdb_binary, path, "", 0, PATH_MAX_BYTES,
+        "the 0-db server; empty: the one that comes with storaged"),
+    KEY("zdb", "disk_types", zdb_disk_types, list, "ssd hdd", 0, 2,
+        "the disk types whose pools serve 0-db"),
+    KEY("zdb", "always", zdb_always, bool, "no", 0, 0,
+        "run one on every such pool, before there is a namespace"),
+    KEY("zdb", "listen", zdb_listen, text, "127.0.0.1", 1, NAME_MAX_BYTES,
+        "the TCP address of every 0-db; :: for the whole network"),
+    KEY("zdb", "ports", zdb_ports, range, "9900-10899", 1, UINT16_MAX,
+        "the TCP ports that they get, one for each pool, for good"),
+    KEY("zdb", "sync", zdb_sync, bool, "no", 0, 0,
+        "a 0-db answers a write when it is on the disk, not within a second before it is"),
+    KEY("zdb", "files", zdb_files, u32, "4096", 64, 1 << 20,
+        "the open files that each may have"),
+    KEY("zdb", "memory", zdb_memory_bytes, size, "4G", 64 << 20, SIZE_MAX_BYTES,
+        "the memory that each may have"),
 };
 /* clang-format on */
 const size_t settings_table_length = array_length(settings_table);

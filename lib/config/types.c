@@ -262,14 +262,14 @@ static int parse_range(const struct setting *setting, const char *text, void *fi
         first > last || first < setting->min || last > setting->max)
         return refuse(err, "must be a range as in 1000-1999, from %" PRIu64 " to %" PRIu64,
                       setting->min, setting->max);
-    *(struct settings_uids *)field =
-        (struct settings_uids){.first = (uint32_t)first, .last = (uint32_t)last};
+    *(struct settings_range *)field =
+        (struct settings_range){.first = (uint32_t)first, .last = (uint32_t)last};
     return 0;
 }
 
 static void print_range(const void *field, FILE *out)
 {
-    const struct settings_uids *range = field;
+    const struct settings_range *range = field;
     (void)fprintf(out, "%" PRIu32 "-%" PRIu32, range->first, range->last);
 }
 

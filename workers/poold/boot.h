@@ -7,7 +7,7 @@
 #define WORKERS_POOLD_BOOT_H
 
 #include "base/error.h"
-#include "retry.h"
+#include "worker/retry.h"
 
 #include <stdbool.h>
 

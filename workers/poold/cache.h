@@ -6,7 +6,7 @@
 #define WORKERS_POOLD_CACHE_H
 
 #include "base/error.h"
-#include "retry.h"
+#include "worker/retry.h"
 
 #include <stdbool.h>
 

@@ -7,10 +7,10 @@
 
 #include "base/error.h"
 #include "event/subscriber.h"
-#include "retry.h"
 #include "rpc/client.h"
 #include "storage/v1/disk.pb-c.h"
 #include "storage/v1/event.pb-c.h"
+#include "worker/retry.h"
 
 #include <stdbool.h>
 

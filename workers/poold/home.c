@@ -62,7 +62,7 @@ static bool is_taken(const struct node *node, uint32_t uid)
  * another pool's. With more pools than uids they are shared. */
 static uint32_t choose_uid(const struct pool *pool)
 {
-    const struct settings_uids *uids = &pool->node->settings->zdb_uids;
+    const struct settings_range *uids = &pool->node->settings->zdb_uids;
     uint64_t n = (uint64_t)uids->last - uids->first + 1;
     uint64_t at = crc32c(0, pool->fsid, strlen(pool->fsid)) % n;
     for (uint64_t i = 0; i < n && i < POOLS_MAX; i++) {

@@ -13,10 +13,10 @@
 #include "ledger.h"
 #include "order.h"
 #include "reaper.h"
-#include "retry.h"
 #include "space.h"
 #include "storage/v1/disk.pb-c.h"
 #include "volume/volume.h"
+#include "worker/retry.h"
 
 struct node;
 struct assembly;

@@ -1,5 +1,5 @@
 /* Retries: a one-shot libuv timer and the next delay. */
-#include "retry.h"
+#include "worker/retry.h"
 
 static void on_timer(uv_timer_t *timer)
 {

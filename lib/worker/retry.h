@@ -2,8 +2,8 @@
  * Something that is tried again later: a timer whose delay doubles from `least_ms` to `most_ms`
  * until retry_reset(). Of the loop.
  */
-#ifndef WORKERS_POOLD_RETRY_H
-#define WORKERS_POOLD_RETRY_H
+#ifndef LIB_WORKER_RETRY_H
+#define LIB_WORKER_RETRY_H
 
 #include <stdbool.h>
 #include <uv.h>

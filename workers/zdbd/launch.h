@@ -1,0 +1,53 @@
+/*
+ * The launcher: a program of its own (`zdblaunch`) that becomes a pool's 0-db. zdbd executes it,
+ * and nobody else. It does whatever may block on the pool's disk, so that a disk that hangs holds
+ * this one process only:
+ *
+ *   1. opens the home and takes the lock on it (flock(2) on the directory): who has it is the one
+ *      0-db of this pool. It stays descriptor 0, so the kernel gives it back when the 0-db ends,
+ *      however that happens, and no second one ever runs beside it
+ *   2. makes a session of its own, so that no signal to the service reaches it
+ *   3. reads, or makes once and for all, `<home>/instance`: the TCP port and the admin's password,
+ *      32 random bytes as 64 hex digits; written to a new file, synced, renamed, synced
+ *   4. makes `<home>/data` and `<home>/index`, and in the run directory `password` and `log`
+ *   5. gives up what it can: no_new_privs, limits of files and memory, I/O weight where there is
+ *      cgroup v2, Landlock (writes only below home and run directory), all capabilities, uid and
+ * gid
+ *   6. writes its record (record.h), then executes the 0-db
+ *
+ * Descriptor LAUNCH_REPORT_FD is a pipe that closes on exec: nothing comes and it closes when the
+ * 0-db was executed; else one struct launch_report says why not, and the process ends with 1.
+ */
+#ifndef WORKERS_ZDBD_LAUNCH_H
+#define WORKERS_ZDBD_LAUNCH_H
+
+#include "base/error.h"
+
+#include <stdint.h>
+
+enum { LAUNCH_REPORT_FD = 3 };
+
+enum launch_failure {
+    LAUNCH_LOCKED = 1, /* another 0-db, or a launcher, is on this home: find it by its record */
+    LAUNCH_PORT_TAKEN, /* the port that is kept on the pool is somebody else's now */
+    LAUNCH_PORT_BUSY,  /* none is kept, and the one that was proposed is taken: propose another */
+    LAUNCH_HOME,       /* the home cannot be opened, read or written */
+    LAUNCH_EXEC,       /* the binary */
+    LAUNCH_OTHER,
+};
+
+struct launch_report {
+    enum launch_failure failure;
+    char message[ERR_MESSAGE_MAX];
+};
+
+/*
+ * Flags, all of them needed but the last two:
+ *   --pool FSID --home DIR --run DIR --uid N --gid N --listen ADDRESS --port N (proposed)
+ *   --first-port N --last-port N (the range: a kept port beyond it is kept all the same, with a
+ * line in the log) --files N (RLIMIT_NOFILE) --memory BYTES --binary PATH
+ *   --upstream: the binary is upstream's: it gets --admin PASSWORD, for it reads none from a file
+ *   --sync
+ */
+
+#endif

@@ -1,0 +1,60 @@
+/*
+ * A 0-db process, launched or adopted: seen at once when it ends (pidfd), signalled through the
+ * pidfd alone. Of the loop.
+ *
+ * What it was started by makes no difference later, but for its exit status, which only the parent
+ * is told. The process lives on when this struct is closed.
+ */
+#ifndef WORKERS_ZDBD_PROCESS_H
+#define WORKERS_ZDBD_PROCESS_H
+
+#include "config/settings.h"
+#include "launch.h"
+#include "record.h"
+
+#include <stdbool.h>
+#include <uv.h>
+
+struct process;
+
+struct process_callbacks {
+    /* It is the 0-db now, and `record` is its. */
+    void (*launched)(const struct zdb_record *record, void *data);
+    /* It never became one. The struct has no process any more. */
+    void (*failed)(const struct launch_report *report, void *data);
+    /* It has ended: "signal 9 (Killed)", "exit 1", "ended" where nobody was told. */
+    void (*ended)(const char *reason, void *data);
+    void *data;
+};
+
+struct process_home {
+    const char *pool;
+    const char *path; /* Booking.home.path */
+    uid_t uid;
+    gid_t gid;
+    uint16_t port; /* proposed, for a home that has none */
+};
+
+/* All strings are copied. Nothing is called back before the loop's next turn. */
+int process_launch(uv_loop_t *loop, const struct settings *settings,
+                   const struct process_home *home, const struct process_callbacks *callbacks,
+                   struct process **out_process, struct err *err);
+
+/* Takes `pidfd`, which record_find_process() gave. */
+int process_adopt(uv_loop_t *loop, const struct zdb_record *record, int pidfd,
+                  const struct process_callbacks *callbacks, struct process **out_process,
+                  struct err *err);
+
+pid_t process_pid(const struct process *process);
+
+/* Does nothing when it has ended. */
+void process_signal(struct process *process, int signal);
+
+/* Watches it no longer; nothing is called back any more. A launch that is under way goes on. */
+void process_close(struct process *process);
+
+/* The flags with which a launcher is executed and which can be tested without one: NULL-terminated,
+ * to be freed one by one and then itself. NULL without memory. */
+char **process_arguments(const struct settings *settings, const struct process_home *home);
+
+#endif
