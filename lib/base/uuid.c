@@ -3,6 +3,7 @@
 
 #include "base/log.h"
 
+#include <nettle/sha1.h>
 #include <stdio.h>
 #include <string.h>
 #include <sys/random.h>
@@ -17,13 +18,30 @@ void uuid_format(const uint8_t bytes[16], char out_text[UUID_TEXT_SIZE])
     }
 }
 
+static void set_version(uint8_t bytes[16], unsigned version)
+{
+    bytes[6] = (uint8_t)((bytes[6] & 0x0f) | version << 4);
+    bytes[8] = (uint8_t)((bytes[8] & 0x3f) | 0x80);
+}
+
+void uuid_derive(const char *const *names, size_t n, char out_text[UUID_TEXT_SIZE])
+{
+    struct sha1_ctx sha1;
+    uint8_t digest[SHA1_DIGEST_SIZE];
+    sha1_init(&sha1);
+    for (size_t i = 0; i < n; i++)
+        sha1_update(&sha1, strlen(names[i]) + 1, (const uint8_t *)names[i]);
+    sha1_digest(&sha1, sizeof digest, digest);
+    set_version(digest, 5);
+    uuid_format(digest, out_text);
+}
+
 void uuid_random(char out_text[UUID_TEXT_SIZE])
 {
     uint8_t bytes[16];
     if (getrandom(bytes, sizeof bytes, 0) != (ssize_t)sizeof bytes)
         log_fatal("getrandom gave no 16 bytes");
-    bytes[6] = (uint8_t)((bytes[6] & 0x0f) | 0x40);
-    bytes[8] = (uint8_t)((bytes[8] & 0x3f) | 0x80);
+    set_version(bytes, 4);
     uuid_format(bytes, out_text);
 }
 

@@ -1,5 +1,5 @@
 /* Names that callers give. */
-#include "name.h"
+#include "base/name.h"
 
 #include <setjmp.h>
 #include <stdarg.h>

@@ -24,7 +24,6 @@
 #include <assert.h>
 #include <errno.h>
 #include <fcntl.h>
-#include <nettle/sha1.h>
 #include <stdio.h>
 #include <string.h>
 #include <sys/file.h>
@@ -412,22 +411,12 @@ static int check_policy(const Storage__V1__PreparePolicy *policy, struct err *er
     return 0;
 }
 
-/* A version 5 UUID (RFC 4122, section 4.3) of who asked for what with which request. */
+/* Of who asked for what with which request: the same call again means the same pool. */
 static void derive_fsid(const struct rpc_call *call, const struct disk *disk,
                         char out_fsid[UUID_TEXT_SIZE])
 {
-    struct sha1_ctx sha1;
-    uint8_t digest[SHA1_DIGEST_SIZE];
-    const char *request_id = rpc_call_request_id(call);
-    uid_t uid = rpc_call_uid(call);
-    sha1_init(&sha1);
-    sha1_update(&sha1, sizeof uid, (const uint8_t *)&uid);
-    sha1_update(&sha1, strlen(request_id) + 1, (const uint8_t *)request_id);
-    sha1_update(&sha1, strlen(disk->id) + 1, (const uint8_t *)disk->id);
-    sha1_digest(&sha1, sizeof digest, digest);
-    digest[6] = (uint8_t)((digest[6] & 0x0f) | 0x50);
-    digest[8] = (uint8_t)((digest[8] & 0x3f) | 0x80);
-    uuid_format(digest, out_fsid);
+    const char *const names[] = {log_u64(rpc_call_uid(call)), rpc_call_request_id(call), disk->id};
+    uuid_derive(names, array_length(names), out_fsid);
 }
 
 static int find_entry(struct preparation *p, size_t i, const char *wanted, struct err *err)

@@ -10,14 +10,15 @@
 #define WORKERS_POOLD_RECORD_H
 
 #include "base/error.h"
+#include "base/name.h"
 #include "base/uuid.h"
 #include "storage/v1/disk.pb-c.h"
 
 #define RECORD_XATTR "trusted.storaged.record"
 
 enum {
-    RECORD_MAX = 8192,          /* bytes on disk, the seal included */
-    RECORD_NAME_MAX = 128,      /* bytes */
+    RECORD_MAX = 8192, /* bytes on disk, the seal included */
+    RECORD_NAME_MAX = NAME_MAX_BYTES,
     RECORD_REQUEST_ID_MAX = 64, /* bytes */
     RECORD_NOTE_MAX = 1024,     /* bytes */
 };

@@ -1,8 +1,6 @@
 /* Names: one decoding pass. Overlong forms, surrogates and what lies beyond U+10FFFF are no UTF-8
  * (RFC 3629). */
-#include "name.h"
-
-#include "volume/record.h"
+#include "base/name.h"
 
 #include <stdbool.h>
 #include <string.h>
@@ -46,9 +44,9 @@ static long decode(const unsigned char **at)
 int name_check(const char *name, struct err *err)
 {
     size_t length = strlen(name);
-    if (length == 0 || length > RECORD_NAME_MAX)
+    if (length == 0 || length > NAME_MAX_BYTES)
         return err_set(err, ERR_INVALID_ARGUMENT, 0, "name",
-                       "a name has 1 to %d bytes; this one has %zu", RECORD_NAME_MAX, length);
+                       "a name has 1 to %d bytes; this one has %zu", NAME_MAX_BYTES, length);
     if (strcmp(name, ".") == 0 || strcmp(name, "..") == 0)
         return err_set(err, ERR_INVALID_ARGUMENT, 0, "name", "\"%s\" is no name", name);
     for (const unsigned char *at = (const unsigned char *)name; *at;) {
