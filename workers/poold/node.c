@@ -26,7 +26,8 @@ int node_open(struct node *node, struct worker *worker, struct err *err)
     node->loop = worker->loop;
     index_init(&node->index);
     index_init(&node->bookings);
-    gate_init(&node->gate, node);
+    gate_init(&node->gate, node, "poold");
+    settling_init(&node->settling, node);
     boot_init(&node->boot, node);
     cache_init(&node->cache, node);
     health_init(&node->health, node);
@@ -128,7 +129,7 @@ void node_pool_changed(struct node *node)
 {
     if (node->stop.begun)
         return;
-    gate_review(&node->gate);
+    settling_review(&node->settling);
     boot_review(&node->boot);
     cache_review(&node->cache);
     health_review(&node->health);

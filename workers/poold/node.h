@@ -8,13 +8,14 @@
 #include "boot.h"
 #include "cache.h"
 #include "disks.h"
-#include "gate.h"
 #include "health.h"
 #include "index.h"
 #include "mountwatch.h"
 #include "pool.h"
 #include "services.h"
+#include "settling.h"
 #include "stop.h"
+#include "worker/gate.h"
 #include "worker/worker.h"
 
 struct pool_wipe;
@@ -29,6 +30,7 @@ struct node {
     struct index index;
     struct index bookings; /* by id alone */
     struct gate gate;
+    struct settling settling;
     struct boot boot;
     struct cache cache;
     struct mountwatch mounts; /* tells the cache */

@@ -65,6 +65,7 @@ void stop_begin(struct node *node, enum worker_stop how)
     patience = patience > 2 * MARGIN_MS ? patience - MARGIN_MS : patience / 2;
     stop->begun = true;
     gate_close(&node->gate);
+    settling_close(&node->settling);
     disks_close(&node->disks);
     mountwatch_close(&node->mounts);
     retry_close(&node->boot.retry);

@@ -1,0 +1,67 @@
+/*
+ * Namespaces: one for each booking, found by id and by name. Of the loop.
+ *
+ * What is in `noted` was acknowledged by poold. An order (order.h) that works on a namespace has it
+ * to itself; what a list of poold's says of it in the meantime is older or newer than the order,
+ * and is passed over.
+ */
+#ifndef WORKERS_ZDBD_NAMESPACE_H
+#define WORKERS_ZDBD_NAMESPACE_H
+
+#include "base/uuid.h"
+#include "note.h"
+#include "storage/v1/booking.pb-c.h"
+
+struct order;
+struct pool;
+
+enum namespace_phase {
+    NAMESPACE_MAKING, /* an order makes it: nobody is told of it */
+    NAMESPACE_UNDONE, /* it was never acknowledged: what is left of it goes */
+    NAMESPACE_LIVE,
+    NAMESPACE_DYING, /* released, durably: what is left of it goes */
+};
+
+/* What its 0-db was found to have when it came up last. */
+enum namespace_presence { NAMESPACE_UNSEEN, NAMESPACE_THERE, NAMESPACE_MISSING };
+
+struct namespace
+{
+    char id[UUID_TEXT_SIZE];
+    struct pool *pool; /* NULL: not booked yet */
+    enum namespace_phase phase;
+    enum namespace_presence presence;
+    struct note noted;
+    uint64_t size_bytes, created_us, generation;
+    struct order *order;                 /* that works on it */
+    Storage__V1__ZDBNamespaceState told; /* the last state that subscribers heard of */
+    bool strange;           /* its note is none of ours: it is listed, and left alone */
+    struct namespace *next; /* in namespaces_of_pool() */
+};
+
+/* Zero-initialise. */
+struct namespaces {
+    struct namespace **by_id; /* ascending */
+    size_t n, room;
+};
+
+/* What the 0-db calls it. */
+const char *namespace_zdb_name(const struct namespace *space);
+
+struct namespace *namespaces_find(const struct namespaces *all, const char *id);
+/* By the caller's name, among those that are there or being made. */
+struct namespace *namespaces_find_name(const struct namespaces *all, const char *name);
+/* The first whose id is greater than `id`, as an index into by_id. */
+size_t namespaces_after(const struct namespaces *all, const char *id);
+
+/* A new one under an id that is free, of phase MAKING; NULL without memory. */
+struct namespace *namespaces_add(struct namespaces *all, const char *id);
+/* Takes it out and frees it. No order may work on it. */
+void namespaces_drop(struct namespaces *all, struct namespace *space);
+void namespaces_free(struct namespaces *all);
+
+/* What poold says of its booking, the phase included. */
+void namespace_learn(struct namespace *space, struct pool *pool,
+                     const Storage__V1__Booking *booking);
+
+#endif

@@ -1,0 +1,27 @@
+/*
+ * What a 0-db says of a namespace: the reply of NSINFO, lines `key: value`. PURE.
+ */
+#ifndef WORKERS_ZDBD_NSINFO_H
+#define WORKERS_ZDBD_NSINFO_H
+
+#include "base/error.h"
+#include "storage/v1/zdb.pb-c.h"
+
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+
+struct nsinfo {
+    uint64_t entries;
+    uint64_t data_bytes, index_bytes; /* live payload; the keys' files */
+    uint64_t limit_bytes;             /* of data_bytes; 0: none */
+    uint64_t errors;                  /* failed reads and writes, and broken entries */
+    bool public, password, locked;    /* locked: or frozen */
+    Storage__V1__ZDBMode mode;
+};
+
+/* -ERR_DATA_LOSS for a text that lacks one of these, or speaks of another namespace. */
+int nsinfo_parse(const char *text, size_t length, const char *name, struct nsinfo *out_info,
+                 struct err *err);
+
+#endif

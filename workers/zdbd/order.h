@@ -1,0 +1,111 @@
+/*
+ * Orders: changes of one namespace, each a row of steps that ends with an answer. Of the loop.
+ *
+ * A step begins something and returns; what it began calls order_next() or order_fail() when it is
+ * there. A step that has nothing to wait for returns ORDER_GO_ON. When a step fails, `undo` of the
+ * kind is begun in place of the rest, and the call gets the first error when that has ended. One
+ * order at a time works on a namespace.
+ */
+#ifndef WORKERS_ZDBD_ORDER_H
+#define WORKERS_ZDBD_ORDER_H
+
+#include "link.h"
+#include "namespace.h"
+#include "nsinfo.h"
+#include "rpc/client.h"
+#include "rpc/server.h"
+
+#include <uv.h>
+
+struct node;
+struct order;
+
+enum { ORDER_GO_ON = 1, ORDER_PASSWORD_MAX = 63, ORDER_OWN_DEADLINE_MS = 30000 };
+
+/* 0: it has begun something, ORDER_GO_ON, or a negative code. */
+typedef int (*order_step)(struct order *order, struct err *err);
+
+struct order_kind {
+    const char *name;
+    const order_step *steps; /* NULL-terminated */
+    const struct order_kind *undo;
+    /* Once, when the last step is done and before the call is answered. The order does not work on
+     * the namespace any more: it may drop it, and sets order->space to NULL then. May be NULL. */
+    void (*done)(struct order *order);
+    /* Answers the call; NULL: with the namespace. */
+    void (*answer)(struct order *order);
+};
+
+struct order {
+    struct node *node;
+    struct namespace *space;
+    struct rpc_call *call; /* NULL: nobody asked */
+    const struct order_kind *kind;
+    size_t step;
+    uint64_t deadline_ms;       /* on the monotonic clock */
+    struct err err;             /* the first that failed */
+    bool failed;                /* `err` is set, and the call gets it */
+    unsigned n_awaited;         /* replies of the 0-db, of this step */
+    struct err step_err;        /* the first of them that is none that was wanted */
+    struct order *next_waiting; /* in pool->waiting */
+    uv_timer_t patience;        /* of the wait for a 0-db */
+
+    /* What it is about. */
+    Storage__V1__DiskType disk_type;
+    uint64_t size_bytes;
+    struct note note; /* as it shall be */
+    char password[ORDER_PASSWORD_MAX + 1];
+    size_t password_length;
+    struct nsinfo info; /* of the last NSINFO */
+    bool created;
+    bool sent; /* something was said to the 0-db that may have made the namespace there */
+};
+
+/* Begins on a namespace that no order works on. `call` may be NULL. NULL without memory: the call
+ * is then refused. The caller fills in what it is about, then calls order_begin(). */
+struct order *order_new(struct node *node, struct namespace *space, const struct order_kind *kind,
+                        struct rpc_call *call);
+void order_begin(struct order *order);
+
+void order_next(struct order *order);
+/* Copies `err`. */
+void order_fail(struct order *order, const struct err *err);
+
+/* Steps are made of these. Each ends in order_next() or order_fail(). */
+int order_book_call(struct order *order, const char *method, const ProtobufCMessage *input,
+                    struct err *err); /* the booking in the reply is learnt */
+int order_wait_up(struct order *order, struct err *err);
+/* One command, which has to be answered by "+OK" or, if `tolerate`, by any reply. Several in one
+ * step leave together, and the step ends with the last reply. */
+int order_say(struct order *order, bool tolerate, const char *const *arguments, int n,
+              struct err *err);
+int order_say_password(struct order *order, struct err *err);
+int order_ask_info(struct order *order, struct err *err); /* order->info */
+
+/* The pool's 0-db is up, or has changed: those who wait for it look again. */
+void orders_pool_changed(struct pool *pool);
+
+/* ---- the kinds ---- */
+
+/* Handlers of NamespaceService, each answers its call. */
+void reserve_begin(struct node *node, const void *input, struct rpc_call *call);
+void release_begin(struct node *node, const void *input, struct rpc_call *call);
+void resize_begin(struct node *node, const void *input, struct rpc_call *call);
+void set_password_begin(struct node *node, const void *input, struct rpc_call *call);
+void set_public_begin(struct node *node, const void *input, struct rpc_call *call);
+void lock_begin(struct node *node, const void *input, struct rpc_call *call);
+void freeze_begin(struct node *node, const void *input, struct rpc_call *call);
+
+/* What a reconcile finds to do: end what is DYING or UNDONE. */
+void end_begin(struct namespace *space);
+/* Give a LIVE one what it should have by its booking. */
+void align_begin(struct namespace *space);
+
+/* The namespace that a call names, LIVE and free for an order; else the call is answered, and NULL.
+ */
+struct namespace *order_find_free(struct node *node, const char *id, struct rpc_call *call);
+/* -ERR_INVALID_ARGUMENT says what is wrong with it. */
+int order_check_password(const ProtobufCBinaryData *password, struct err *err);
+int order_check_id(const char *id, struct err *err);
+
+#endif
