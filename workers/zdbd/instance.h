@@ -68,6 +68,9 @@ void instance_restart(struct instance *instance, const char *reason);
 int instance_send(struct instance *instance, int n_arguments, const char *const *arguments,
                   const size_t *lengths, link_done done, void *data, struct err *err);
 
+/* What instance_send() would fail with now; 0 if it is UP. */
+int instance_check_up(const struct instance *instance, struct err *err);
+
 const char *instance_pool(const struct instance *instance);
 Storage__V1__ZDBState instance_state(const struct instance *instance);
 bool instance_is_up(const struct instance *instance);
