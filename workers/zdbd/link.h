@@ -4,9 +4,10 @@
  * The socket's peer must be the process that is expected (SO_PEERCRED), or nothing is said to it:
  * the password is not given to strangers. Commands are answered in their order; those that are sent
  * within one turn of the loop leave in one write, which a 0-db carries out without another client's
- * commands in between. hiredis 0.14 has no timeouts: the oldest command that is unanswered after
- * LINK_ANSWER_MS ends the link as hung, and so does the connecting that takes as long. While
- * nothing else is sent, a PING goes out each LINK_PING_MS.
+ * commands in between. hiredis 0.14 has no timeouts: each command has LINK_ANSWER_MS, from the
+ * answer to the one before it on; what is not answered by then ends the link as hung, and so does a
+ * socket that lets nobody in for as long. While nothing else is sent, a PING goes out each
+ * LINK_PING_MS.
  */
 #ifndef WORKERS_ZDBD_LINK_H
 #define WORKERS_ZDBD_LINK_H
