@@ -8,6 +8,7 @@
 #ifndef WORKERS_ZDBD_BOOKS_H
 #define WORKERS_ZDBD_BOOKS_H
 
+#include "base/uuid.h"
 #include "event/subscriber.h"
 #include "rpc/client.h"
 #include "storage/v1/booking.pb-c.h"

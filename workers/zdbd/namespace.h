@@ -35,6 +35,7 @@ struct namespace
     uint64_t size_bytes, created_us, generation;
     struct order *order;                 /* that works on it */
     Storage__V1__ZDBNamespaceState told; /* the last state that subscribers heard of */
+    bool misaligned;                     /* its 0-db may not have been told what is noted */
     bool strange;           /* its note is none of ours: it is listed, and left alone */
     struct namespace *next; /* in namespaces_of_pool() */
 };

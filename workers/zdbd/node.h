@@ -24,7 +24,9 @@ struct node {
     struct namespaces namespaces;
     struct services services;
     struct addresses addresses;
-    struct retry tidy; /* what could not be ended is tried again */
+    struct retry tidy; /* what failed is tried again */
+    uv_timer_t soon;   /* so is what was left out, for too many orders ran */
+    bool tidy_more;
     uv_timer_t stopping;
     bool stop_begun, stop_done;
     enum worker_stop stop_how;
@@ -38,8 +40,10 @@ void node_stop(struct node *node, enum worker_stop how);
 /* When the last handle is closed. */
 void node_free(struct node *node);
 
-/* What is UNDONE or DYING, and no order works on, is ended where its 0-db is up. */
+/* Begins the orders that nobody asks for: what is UNDONE or DYING is ended, and what is misaligned
+ * aligned, where its 0-db is up. */
 void node_tidy(struct node *node);
+void node_order_ended(struct node *node);
 /* Says how it goes, for `storagectl worker list`. */
 void node_report(struct node *node);
 /* An instance has gone IDLE: perhaps that was the last one. */

@@ -29,6 +29,9 @@ struct order_kind {
     const char *name;
     const order_step *steps; /* NULL-terminated */
     const struct order_kind *undo;
+    /* From this step on the change is durable: what fails then is tried again later, and the call
+     * is answered as if it had gone well. 0: never. */
+    size_t durable_from;
     /* Once, when the last step is done and before the call is answered. The order does not work on
      * the namespace any more: it may drop it, and sets order->space to NULL then. May be NULL. */
     void (*done)(struct order *order);
@@ -79,15 +82,20 @@ int order_wait_up(struct order *order, struct err *err);
  * step leave together, and the step ends with the last reply. */
 int order_say(struct order *order, bool tolerate, const char *const *arguments, int n,
               struct err *err);
+/* NSDEL: gone by it, or before. */
+int order_say_gone(struct order *order, struct err *err);
 int order_say_password(struct order *order, struct err *err);
 int order_ask_info(struct order *order, struct err *err); /* order->info */
 
 /* The pool's 0-db is up, or has changed: those who wait for it look again. */
 void orders_pool_changed(struct pool *pool);
 
+/* We stop: who waits fails. */
+void orders_cancel_waiting(struct node *node);
+
 /* ---- the kinds ---- */
 
-/* Handlers of NamespaceService, each answers its call. */
+/* Of NamespaceService; passed by the gate. Each answers its call. */
 void reserve_begin(struct node *node, const void *input, struct rpc_call *call);
 void release_begin(struct node *node, const void *input, struct rpc_call *call);
 void resize_begin(struct node *node, const void *input, struct rpc_call *call);
@@ -96,10 +104,16 @@ void set_public_begin(struct node *node, const void *input, struct rpc_call *cal
 void lock_begin(struct node *node, const void *input, struct rpc_call *call);
 void freeze_begin(struct node *node, const void *input, struct rpc_call *call);
 
-/* What a reconcile finds to do: end what is DYING or UNDONE. */
-void end_begin(struct namespace *space);
-/* Give a LIVE one what it should have by its booking. */
-void align_begin(struct namespace *space);
+/* Ends what is DYING or UNDONE. */
+void end_begin(struct node *node, struct namespace *space);
+/* Gives a LIVE one what it should have by its booking. */
+void align_begin(struct node *node, struct namespace *space);
+
+/* Steps and ends that kinds share. */
+int step_remove(struct order *order, struct err *err); /* from the 0-db, if it may be there */
+int step_unbook(struct order *order, struct err *err);
+int step_note(struct order *order, struct err *err); /* order->note and size_bytes are noted */
+void drop_space(struct order *order);
 
 /* The namespace that a call names, LIVE and free for an order; else the call is answered, and NULL.
  */

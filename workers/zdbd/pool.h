@@ -26,9 +26,9 @@ struct pool {
     gid_t gid;
     size_t n_namespaces; /* bookings, whatever their phase */
     struct instance *instance;
-    struct order *waiting;       /* for it to be UP */
-    struct reconcile *reconcile; /* under way */
-    bool agreed; /* what the 0-db has was compared with the bookings since it came up */
+    struct order *waiting; /* for it to be UP */
+    bool reconciling;      /* NSLIST is on its way */
+    bool agreed;           /* what the 0-db has was compared with the bookings since it came up */
 };
 
 /* NULL if there is none. */

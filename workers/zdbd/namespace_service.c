@@ -1,0 +1,231 @@
+/* NamespaceService: reads are answered here, changes go through the gate to the orders. */
+#include "base/cleanup.h"
+#include "describe.h"
+#include "node.h"
+#include "order.h"
+
+#include <stdlib.h>
+#include <string.h>
+
+typedef Storage__V1__NamespaceService_Service service_t;
+
+static void pass(service_t *service, gate_pass_fn begin, const void *input, void *call)
+{
+    gate_pass(&services_node_of_namespaces(service)->gate, begin, input, call);
+}
+
+/* Each of them answers through its call, not its closure. */
+#define ON_CHANGE(name_, request_, reply_, begin_)                                                 \
+    static void name_(service_t *service, const Storage__V1__##request_ *input,                    \
+                      Storage__V1__##reply_##_Closure closure, void *data)                         \
+    {                                                                                              \
+        (void)closure;                                                                             \
+        pass(service, begin_, input, data);                                                        \
+    }
+
+ON_CHANGE(on_reserve, NamespaceReserveRequest, ZDBNamespace, reserve_begin)
+ON_CHANGE(on_release, NamespaceReleaseRequest, NamespaceReleaseReply, release_begin)
+ON_CHANGE(on_resize, NamespaceResizeRequest, ZDBNamespace, resize_begin)
+ON_CHANGE(on_set_password, NamespaceSetPasswordRequest, ZDBNamespace, set_password_begin)
+ON_CHANGE(on_set_public, NamespaceSetPublicRequest, ZDBNamespace, set_public_begin)
+ON_CHANGE(on_lock, NamespaceLockRequest, ZDBNamespace, lock_begin)
+ON_CHANGE(on_freeze, NamespaceFreezeRequest, ZDBNamespace, freeze_begin)
+
+static bool is_listed(const struct namespace *space)
+{
+    return space->phase == NAMESPACE_LIVE || space->phase == NAMESPACE_DYING;
+}
+
+/* ---- Get ---- */
+
+static void get_late(struct node *node, const void *input, struct rpc_call *call)
+{
+    const Storage__V1__NamespaceGetRequest *request = input;
+    autoerr struct err err = {0};
+    const struct namespace *space = NULL;
+    if (!*request->id == !*request->name)
+        (void)err_set(&err, ERR_INVALID_ARGUMENT, 0, "id", "give an id or a name, one of the two");
+    else if (*request->name)
+        space = namespaces_find_name(&node->namespaces, request->name);
+    else if (order_check_id(request->id, &err) == 0)
+        space = namespaces_find(&node->namespaces, request->id);
+    if (err.code == ERR_OK && (!space || !is_listed(space))) {
+        const char *what = *request->name ? request->name : request->id;
+        (void)err_set(&err, ERR_NOT_FOUND, 0, what, "there is no namespace %s", what);
+    }
+    if (err.code != ERR_OK) {
+        rpc_call_fail(call, &err);
+        return;
+    }
+    struct described_namespace described;
+    describe_namespace(space, &described);
+    rpc_call_reply(call, &described.message.base);
+}
+
+static void on_get(service_t *service, const Storage__V1__NamespaceGetRequest *input,
+                   Storage__V1__ZDBNamespace_Closure closure, void *data)
+{
+    (void)closure;
+    pass(service, get_late, input, data);
+}
+
+/* ---- List ---- */
+
+/* One page under construction. */
+struct page {
+    struct described_namespace *described;
+    Storage__V1__ZDBNamespace *list[SERVICES_PAGE_MAX];
+    size_t n, limit, bytes;
+    bool full;
+};
+
+static void add(struct page *page, const struct namespace *space)
+{
+    page->full = page->n == page->limit;
+    if (page->full)
+        return;
+    struct described_namespace *described = &page->described[page->n];
+    describe_namespace(space, described);
+    size_t bytes = storage__v1__zdbnamespace__get_packed_size(&described->message) + 8;
+    page->full = page->bytes + bytes > SERVICES_PAGE_MAX_BYTES;
+    if (page->full)
+        return;
+    page->bytes += bytes;
+    page->list[page->n++] = &described->message;
+}
+
+static bool is_asked_for(const struct namespace *space,
+                         const Storage__V1__NamespaceListRequest *request)
+{
+    return is_listed(space) && (!*request->pool || strcmp(request->pool, space->pool->id) == 0) &&
+           (request->disk_type == STORAGE__V1__DISK_TYPE__DISK_TYPE_UNSPECIFIED ||
+            request->disk_type == space->pool->disk_type);
+}
+
+static void list_late(struct node *node, const void *input, struct rpc_call *call)
+{
+    const Storage__V1__NamespaceListRequest *request = input;
+    const struct namespaces *all = &node->namespaces;
+    struct page page = {.limit = all->n < SERVICES_PAGE_MAX ? all->n : SERVICES_PAGE_MAX};
+    if (request->page_size > 0 && request->page_size < page.limit)
+        page.limit = request->page_size;
+    page.described = malloc((page.limit + 1) * sizeof *page.described);
+    if (!page.described) {
+        rpc_call_refuse(call, ERR_RESOURCE_EXHAUSTED, NULL, "no memory for a list");
+        return;
+    }
+    for (size_t i = namespaces_after(all, request->page_token); !page.full && i < all->n; i++)
+        if (is_asked_for(all->by_id[i], request))
+            add(&page, all->by_id[i]);
+    Storage__V1__NamespaceListReply reply = STORAGE__V1__NAMESPACE_LIST_REPLY__INIT;
+    reply.n_namespaces = page.n;
+    reply.namespaces = page.list;
+    reply.epoch = event_publisher_epoch(node->worker->events);
+    reply.seq = event_publisher_seq(node->worker->events);
+    if (page.full && page.n > 0)
+        reply.next_page_token = page.list[page.n - 1]->id;
+    rpc_call_reply(call, &reply.base);
+    free(page.described);
+}
+
+static void on_list(service_t *service, const Storage__V1__NamespaceListRequest *input,
+                    Storage__V1__NamespaceListReply_Closure closure, void *data)
+{
+    (void)closure;
+    if (*input->page_token && !uuid_valid(input->page_token))
+        rpc_call_refuse(data, ERR_INVALID_ARGUMENT, "page_token", "no page of ours follows it");
+    else
+        pass(service, list_late, input, data);
+}
+
+/* ---- Usage ---- */
+
+/* Answered by the 0-db; holds copies, for the namespace may go meanwhile. */
+struct usage {
+    struct rpc_call *call;
+    char id[UUID_TEXT_SIZE];
+    char zdb_name[ZDB_NAME_MAX + 1];
+};
+
+static void on_usage_known(const redisReply *reply, const struct err *err, void *data)
+{
+    struct usage *usage = data;
+    autoerr struct err why = {0};
+    struct nsinfo info;
+    Storage__V1__NamespaceUsage message = STORAGE__V1__NAMESPACE_USAGE__INIT;
+    if (err)
+        err_copy(&why, err);
+    else if (reply->type != REDIS_REPLY_STRING)
+        (void)err_set(&why, ERR_INTERNAL, 0, usage->id, "its 0-db says: %.200s",
+                      reply->str ? reply->str : "nothing");
+    else
+        (void)nsinfo_parse(reply->str, (size_t)reply->len, usage->zdb_name, &info, &why);
+    if (why.code != ERR_OK) {
+        rpc_call_fail(usage->call, &why);
+    } else {
+        message.id = usage->id;
+        message.entries = info.entries;
+        message.data_bytes = info.data_bytes;
+        message.index_bytes = info.index_bytes;
+        message.limit_bytes = info.limit_bytes;
+        message.errors = info.errors;
+        rpc_call_reply(usage->call, &message.base);
+    }
+    free(usage);
+}
+
+static int ask_usage(struct namespace *space, struct rpc_call *call, struct err *err)
+{
+    int rc = pool_check_up(space->pool, err);
+    if (rc < 0)
+        return rc;
+    struct usage *usage = calloc(1, sizeof *usage);
+    if (!usage)
+        return err_set(err, ERR_RESOURCE_EXHAUSTED, 0, space->id, "no memory to ask for it");
+    usage->call = call;
+    memcpy(usage->id, space->id, sizeof usage->id);
+    memcpy(usage->zdb_name, namespace_zdb_name(space), strlen(namespace_zdb_name(space)) + 1);
+    const char *const arguments[] = {"NSINFO", usage->zdb_name};
+    rc = instance_send(space->pool->instance, (int)array_length(arguments), arguments, NULL,
+                       on_usage_known, usage, err);
+    if (rc < 0)
+        free(usage);
+    return rc;
+}
+
+static void usage_late(struct node *node, const void *input, struct rpc_call *call)
+{
+    const Storage__V1__NamespaceUsageRequest *request = input;
+    autoerr struct err err = {0};
+    int rc = order_check_id(request->id, &err);
+    if (rc == 0) {
+        struct namespace *space = namespaces_find(&node->namespaces, request->id);
+        rc = space && is_listed(space) ? ask_usage(space, call, &err)
+                                       : err_set(&err, ERR_NOT_FOUND, 0, request->id,
+                                                 "there is no namespace %s", request->id);
+    }
+    if (rc < 0)
+        rpc_call_fail(call, &err);
+}
+
+static void on_usage(service_t *service, const Storage__V1__NamespaceUsageRequest *input,
+                     Storage__V1__NamespaceUsage_Closure closure, void *data)
+{
+    (void)closure;
+    pass(service, usage_late, input, data);
+}
+
+void namespace_service_init(service_t *service)
+{
+    storage__v1__namespace_service__init(service, NULL);
+    service->reserve = on_reserve;
+    service->release = on_release;
+    service->get = on_get;
+    service->list = on_list;
+    service->resize = on_resize;
+    service->set_password = on_set_password;
+    service->set_public = on_set_public;
+    service->lock = on_lock;
+    service->freeze = on_freeze;
+    service->usage = on_usage;
+}

@@ -1,0 +1,109 @@
+/* ZDBService: lists are answered here; a restart is answered when it is under way, and one at a
+ * time is, so that a node's namespaces are not all gone at once. */
+#include "base/cleanup.h"
+#include "describe.h"
+#include "node.h"
+
+#include <stdlib.h>
+
+typedef Storage__V1__ZDBService_Service service_t;
+
+enum { RETRY_AFTER_MS = 1000 };
+
+static struct pool *find(struct node *node, const char *id, struct rpc_call *call)
+{
+    struct pool *pool = pool_find(node, id);
+    if (!pool)
+        rpc_call_refuse(call, uuid_valid(id) ? ERR_NOT_FOUND : ERR_INVALID_ARGUMENT, id,
+                        "there is no pool \"%s\"", id);
+    return pool;
+}
+
+static void answer(const struct pool *pool, struct rpc_call *call)
+{
+    Storage__V1__ZDBInstance described;
+    describe_instance(pool, &described);
+    rpc_call_reply(call, &described.base);
+}
+
+static void get_late(struct node *node, const void *input, struct rpc_call *call)
+{
+    const Storage__V1__ZDBGetRequest *request = input;
+    const struct pool *pool = find(node, request->pool, call);
+    if (pool)
+        answer(pool, call);
+}
+
+static void on_get(service_t *service, const Storage__V1__ZDBGetRequest *input,
+                   Storage__V1__ZDBInstance_Closure closure, void *data)
+{
+    (void)closure;
+    gate_pass(&services_node_of_zdbs(service)->gate, get_late, input, data);
+}
+
+static void list_late(struct node *node, const void *input, struct rpc_call *call)
+{
+    (void)input;
+    size_t room = node->n_pools + 1;
+    autofree Storage__V1__ZDBInstance *described = malloc(room * sizeof *described);
+    autofree Storage__V1__ZDBInstance **list = malloc(room * sizeof *list);
+    if (!described || !list) {
+        rpc_call_refuse(call, ERR_RESOURCE_EXHAUSTED, NULL, "no memory for a list");
+        return;
+    }
+    Storage__V1__ZDBListReply reply = STORAGE__V1__ZDBLIST_REPLY__INIT;
+    reply.instances = list;
+    for (size_t i = 0; i < node->n_pools; i++) {
+        describe_instance(node->pools[i], &described[i]);
+        list[reply.n_instances++] = &described[i];
+    }
+    reply.epoch = event_publisher_epoch(node->worker->events);
+    reply.seq = event_publisher_seq(node->worker->events);
+    rpc_call_reply(call, &reply.base);
+}
+
+static void on_list(service_t *service, const Storage__V1__ZDBListRequest *input,
+                    Storage__V1__ZDBListReply_Closure closure, void *data)
+{
+    (void)closure;
+    gate_pass(&services_node_of_zdbs(service)->gate, list_late, input, data);
+}
+
+static void restart_late(struct node *node, const void *input, struct rpc_call *call)
+{
+    const Storage__V1__ZDBRestartRequest *request = input;
+    struct pool *pool = find(node, request->pool, call);
+    if (!pool)
+        return;
+    if (node->restarting && node->restarting != pool &&
+        !instance_is_up(node->restarting->instance)) {
+        autoerr struct err err = {0};
+        (void)err_set(&err, ERR_ABORTED, 0, pool->id,
+                      "the 0-db of pool %s is being restarted; one at a time is",
+                      node->restarting->id);
+        err_retryable(&err, RETRY_AFTER_MS);
+        rpc_call_fail(call, &err);
+    } else if (instance_state(pool->instance) == STORAGE__V1__ZDBSTATE__ZDB_STATE_IDLE) {
+        rpc_call_refuse(call, ERR_FAILED_PRECONDITION, pool->id,
+                        "no 0-db runs on pool %s, and nothing needs one", pool->id);
+    } else {
+        node->restarting = pool;
+        instance_restart(pool->instance, "an operator asked for it");
+        answer(pool, call);
+    }
+}
+
+static void on_restart(service_t *service, const Storage__V1__ZDBRestartRequest *input,
+                       Storage__V1__ZDBInstance_Closure closure, void *data)
+{
+    (void)closure;
+    gate_pass(&services_node_of_zdbs(service)->gate, restart_late, input, data);
+}
+
+void zdb_service_init(service_t *service)
+{
+    storage__v1__zdbservice__init(service, NULL);
+    service->get = on_get;
+    service->list = on_list;
+    service->restart = on_restart;
+}
