@@ -71,12 +71,19 @@ const ProtobufCMessage *value_message_at(const struct value *value, size_t index
 
 /* --- enums ----------------------------------------------------------------------------------- */
 
+/* In "ZDBState" a word begins at Z and at S. */
+static bool begins_word(const char *name, const char *at)
+{
+    return at != name && isupper((unsigned char)*at) &&
+           (islower((unsigned char)at[-1]) || islower((unsigned char)at[1]));
+}
+
 /* The length of "DISK_TYPE_" for DiskType; 0 where the values do not begin so. */
 static size_t prefix_length(const ProtobufCEnumDescriptor *type, const char *value_name)
 {
     size_t n = 0;
     for (const char *p = type->short_name; *p; p++) {
-        if (p != type->short_name && isupper((unsigned char)*p) && value_name[n++] != '_')
+        if (begins_word(type->short_name, p) && value_name[n++] != '_')
             return 0;
         if (value_name[n++] != toupper((unsigned char)*p))
             return 0;

@@ -305,6 +305,9 @@ static void enums_are_named_without_their_prefix(void **state)
                                         STORAGE__V1__WORKER_STATE__WORKER_STATE_HUNG, name),
                         "hung");
     assert_string_equal(value_enum_name(&storage__v1__code__descriptor, 5, name), "not_found");
+    assert_string_equal(value_enum_name(&storage__v1__zdbmode__descriptor, 2, name), "sequential");
+    assert_string_equal(value_enum_name(&storage__v1__zdbnamespace_state__descriptor, 1, name),
+                        "live");
     assert_null(value_enum_name(&storage__v1__code__descriptor, 99, name));
     for (int i = 1; i <= STORAGE__V1__DISK_STATE__DISK_STATE_UNKNOWN; i++) {
         int number = 0;
