@@ -12,10 +12,12 @@ static const struct {
     {&storage__v1__pool_service__descriptor, "poold"},
     {&storage__v1__space_service__descriptor, "poold"},
     {&storage__v1__booking_service__descriptor, "poold"},
+    {&storage__v1__namespace_service__descriptor, "zdbd"},
+    {&storage__v1__zdbservice__descriptor, "zdbd"},
     {&storage__v1__event_log__descriptor, NULL},
 };
 
-const char *const route_workers[] = {"diskd", "poold", NULL};
+const char *const route_workers[] = {"diskd", "poold", "zdbd", NULL};
 
 static int refuse(const char *method, struct err *err)
 {

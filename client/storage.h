@@ -16,6 +16,7 @@
 #include "storage/v1/pool.pb-c.h"
 #include "storage/v1/rpc.pb-c.h"
 #include "storage/v1/worker.pb-c.h"
+#include "storage/v1/zdb.pb-c.h"
 
 struct storage;
 

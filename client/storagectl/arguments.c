@@ -27,9 +27,9 @@ const struct flag global_flags[] = {
 };
 
 const struct command *const commands[] = {
-    &command_status,  &command_disk,     &command_pool,     &command_space,
-    &command_booking, &command_capacity, &command_cache,    &command_events,
-    &command_worker,  &command_ready,    &command_shutdown, NULL,
+    &command_status,   &command_disk,  &command_pool,      &command_space, &command_booking,
+    &command_capacity, &command_cache, &command_namespace, &command_zdb,   &command_events,
+    &command_worker,   &command_ready, &command_shutdown,  NULL,
 };
 
 static int usage(struct err *err, const struct session *session, const char *fmt, ...)

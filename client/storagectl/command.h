@@ -36,8 +36,8 @@ struct command {
 };
 
 extern const struct command command_booking, command_capacity, command_cache, command_disk,
-    command_events, command_pool, command_ready, command_shutdown, command_space, command_status,
-    command_worker;
+    command_events, command_namespace, command_pool, command_ready, command_shutdown, command_space,
+    command_status, command_worker, command_zdb;
 /* NULL-terminated. */
 extern const struct command *const commands[];
 
@@ -86,6 +86,22 @@ int session_parse_type(const char *text, Storage__V1__DiskType *out_type, struct
 
 void help_print(const struct command *command, FILE *out);
 
+/* --- password.c --- */
+
+enum { PASSWORD_MAX_BYTES = 63 };
+
+struct password {
+    uint8_t bytes[PASSWORD_MAX_BYTES + 1];
+    size_t length;
+};
+#define autopassword __attribute__((cleanup(password_clear)))
+void password_clear(struct password *password);
+
+/* The first line of what --password-file names, without its newline; "-" is stdin. Fails without
+ * the flag, and for an empty line. To be cleared in any case. */
+int session_read_password(const struct session *session, struct password *out_password,
+                          struct err *err);
+
 /* --- report.c --- */
 
 /* 0..8, see help.c. */
@@ -128,7 +144,8 @@ int session_print_object(const struct session *session, const ProtobufCMessage *
 int session_workers(struct session *session, Storage__V1__ControlReply **out_reply,
                     struct err *err);
 
-extern const struct column disk_columns[], pool_columns[], capacity_columns[], worker_columns[];
+extern const struct column disk_columns[], pool_columns[], capacity_columns[], worker_columns[],
+    namespace_columns[], zdb_columns[];
 /* The capacity of one disk type. */
 int capacity_ask(struct session *session, Storage__V1__DiskType type,
                  Storage__V1__CapacityReply **out_reply, struct err *err);

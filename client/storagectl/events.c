@@ -39,6 +39,9 @@ static void print_body(const Storage__V1__Event *event, FILE *out)
     static const char *const pool[] = {"name", "disk_type", "state", NULL};
     static const char *const space[] = {"name", "disk_type", "size_bytes", "path", NULL};
     static const char *const booking[] = {"pool", "disk_type", "size_bytes", "state", NULL};
+    static const char *const zdb[] = {"state", "port", NULL};
+    static const char *const zdb_namespace[] = {"name", "disk_type", "size_bytes",
+                                                "pool", "state",     NULL};
     static const struct {
         Storage__V1__Event__BodyCase body;
         const char *const *fields;
@@ -47,6 +50,8 @@ static void print_body(const Storage__V1__Event *event, FILE *out)
         {STORAGE__V1__EVENT__BODY_POOL, pool},
         {STORAGE__V1__EVENT__BODY_SPACE, space},
         {STORAGE__V1__EVENT__BODY_BOOKING, booking},
+        {STORAGE__V1__EVENT__BODY_ZDB, zdb},
+        {STORAGE__V1__EVENT__BODY_ZDB_NAMESPACE, zdb_namespace},
     };
     for (size_t i = 0; i < array_length(bodies); i++)
         if (bodies[i].body == event->body_case)

@@ -3,7 +3,7 @@
 
 #include <string.h>
 
-enum { COLUMN = 34 };
+enum { COLUMN = 36 };
 
 static const char exit_codes[] =
     "Exit codes:\n"

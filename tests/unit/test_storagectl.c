@@ -288,6 +288,8 @@ static void every_column_is_a_field(void **state)
         {pool_columns, &storage__v1__pool_info__descriptor},
         {capacity_columns, &storage__v1__capacity_reply__descriptor},
         {worker_columns, &storage__v1__worker__descriptor},
+        {namespace_columns, &storage__v1__zdbnamespace__descriptor},
+        {zdb_columns, &storage__v1__zdbinstance__descriptor},
     };
     for (size_t i = 0; i < array_length(tables); i++)
         for (const struct column *column = tables[i].columns; column->header; column++)
