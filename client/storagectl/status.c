@@ -22,6 +22,7 @@ struct status {
     Storage__V1__CacheInfo *cache;
     Storage__V1__CapacityReply *capacity[TYPES];
     size_t n_capacity;
+    Storage__V1__ZDBListReply *zdb;
     char **problems;
     size_t n_problems;
 };
@@ -34,6 +35,7 @@ static void status_free(struct status *status)
     storage_free(status->cache);
     for (size_t i = 0; i < status->n_capacity; i++)
         storage_free(status->capacity[i]);
+    storage_free(status->zdb);
     for (size_t i = 0; i < status->n_problems; i++)
         free(status->problems[i]);
     free(status->problems);
@@ -63,13 +65,20 @@ static void add_problem(struct status *status, const char *fmt, ...)
 
 /* --- asking ---------------------------------------------------------------------------------- */
 
-static bool is_ready(const struct status *status, const char *name)
+/* NULL where storaged runs none. */
+static const Storage__V1__Worker *find_worker(const struct status *status, const char *name)
 {
     const Storage__V1__WorkerListReply *list = status->control->list;
     for (size_t i = 0; i < list->n_workers; i++)
         if (strcmp(list->workers[i]->name, name) == 0)
-            return list->workers[i]->state == STORAGE__V1__WORKER_STATE__WORKER_STATE_READY;
-    return false;
+            return list->workers[i];
+    return NULL;
+}
+
+static bool is_ready(const struct status *status, const char *name)
+{
+    const Storage__V1__Worker *worker = find_worker(status, name);
+    return worker && worker->state == STORAGE__V1__WORKER_STATE__WORKER_STATE_READY;
 }
 
 /* True if it went well; else it becomes a problem. */
@@ -112,6 +121,16 @@ static void ask_poold(struct session *session, struct status *status)
         if (rc == 0)
             status->n_capacity++;
     }
+}
+
+static void ask_zdbd(struct session *session, struct status *status)
+{
+    autoerr struct err err = {0};
+    Storage__V1__ZDBListRequest list = STORAGE__V1__ZDBLIST_REQUEST__INIT;
+    if (!is_ready(status, "zdbd"))
+        return;
+    int rc = session_call(session, "storage.v1.ZDBService/List", &list, &status->zdb, &err);
+    (void)went_well(status, "zdbd", rc, &err);
 }
 
 /* --- what is wrong --------------------------------------------------------------------------- */
@@ -160,6 +179,16 @@ static void judge_pools(struct status *status)
         add_problem(status, "the cache is not mounted: %s", status->cache->reason);
 }
 
+static void judge_zdb(struct status *status)
+{
+    for (size_t i = 0; status->zdb && i < status->zdb->n_instances; i++) {
+        const Storage__V1__ZDBInstance *instance = status->zdb->instances[i];
+        if (instance->state == STORAGE__V1__ZDBSTATE__ZDB_STATE_WAITING)
+            add_problem(status, "the 0-db of pool %s is down: %s; tried again in %u ms",
+                        instance->pool, instance->reason, instance->retry_in_ms);
+    }
+}
+
 /* --- printing -------------------------------------------------------------------------------- */
 
 static void print_json(const struct session *session, const struct status *status)
@@ -190,6 +219,10 @@ static void print_json(const struct session *session, const struct status *statu
     for (size_t i = 0; i < status->n_capacity; i++)
         json_message(&json, NULL, &status->capacity[i]->base);
     json_close(&json, '[');
+    json_open(&json, "zdb", '[');
+    for (size_t i = 0; status->zdb && i < status->zdb->n_instances; i++)
+        json_message(&json, NULL, &status->zdb->instances[i]->base);
+    json_close(&json, '[');
     json_close(&json, '{');
 }
 
@@ -217,6 +250,13 @@ static void print_cache(const Storage__V1__CacheInfo *cache, FILE *out)
         (void)fprintf(out, "%s%s", before[i], text ? text : "?");
     }
     (void)fputc('\n', out);
+}
+
+static int print_zdb(const Storage__V1__ZDBListReply *zdb, FILE *out, struct err *err)
+{
+    return print_section("0-DB", zdb, zdb_columns,
+                         zdb ? (const ProtobufCMessage *const *)zdb->instances : NULL,
+                         zdb ? zdb->n_instances : 0, out, err);
 }
 
 static void print_problems(const struct status *status, FILE *out)
@@ -248,6 +288,8 @@ static int print_page(const struct session *session, const struct status *status
     rc = print_section("CAPACITY", status->n_capacity > 0, capacity_columns,
                        (const ProtobufCMessage *const *)status->capacity, status->n_capacity, out,
                        err);
+    if (rc == 0 && find_worker(status, "zdbd"))
+        rc = print_zdb(status->zdb, out, err);
     print_problems(status, out);
     return rc;
 }
@@ -260,9 +302,11 @@ static int run(struct session *session, struct err *err)
         return rc;
     ask_diskd(session, &status);
     ask_poold(session, &status);
+    ask_zdbd(session, &status);
     judge_workers(&status);
     judge_disks(&status);
     judge_pools(&status);
+    judge_zdb(&status);
     if (!session->json)
         return print_page(session, &status, err);
     print_json(session, &status);
@@ -276,6 +320,6 @@ static const struct verb verbs[] = {
 
 const struct command command_status = {
     .noun = "status",
-    .help = "Workers, disks, pools, cache, capacity, and what is wrong with them.\n"
+    .help = "Workers, disks, pools, cache, capacity, 0-db, and what is wrong with them.\n"
             "Exits with 0 when storaged runs, however its workers are.",
     .verbs = verbs};
