@@ -3,17 +3,21 @@
  * and nobody else. It does whatever may block on the pool's disk, so that a disk that hangs holds
  * this one process only:
  *
- *   1. opens the home and takes the lock on it (flock(2) on the directory): who has it is the one
+ *   1. makes a session of its own, so that no signal to the service reaches it, and forgets what it
+ *      inherited: descriptors, ignored signals, groups
+ *   2. opens the home and takes the lock on it (flock(2) on the directory): who has it is the one
  *      0-db of this pool. It stays descriptor 0, so the kernel gives it back when the 0-db ends,
  *      however that happens, and no second one ever runs beside it
- *   2. makes a session of its own, so that no signal to the service reaches it
  *   3. reads, or makes once and for all, `<home>/instance`: the TCP port and the admin's password,
  *      32 random bytes as 64 hex digits; written to a new file, synced, renamed, synced
  *   4. makes `<home>/data` and `<home>/index`, and in the run directory `password` and `log`
- *   5. gives up what it can: no_new_privs, limits of files and memory, I/O weight where there is
- *      cgroup v2, Landlock (writes only below home and run directory), all capabilities, uid and
- * gid
- *   6. writes its record (record.h), then executes the 0-db
+ *   5. gives up what it can: limits of files and memory (RLIMIT_DATA, and memory.max where our
+ *      control group hands it on), a share of the I/O where there is cgroup v2, no_new_privs,
+ *      Landlock (writes only below home and run directory)
+ *   6. writes its record (record.h), gives up root and all capabilities, and executes the 0-db
+ *
+ * The 0-db is given its directories as /proc/self/fd/0/data and /index, so it needs no way to them,
+ * its working directory is the run directory, its environment PATH alone, and argv[0] is "zdb".
  *
  * Descriptor LAUNCH_REPORT_FD is a pipe that closes on exec: nothing comes and it closes when the
  * 0-db was executed; else one struct launch_report says why not, and the process ends with 1.
@@ -44,8 +48,8 @@ struct launch_report {
 /*
  * Flags, all of them needed but the last two:
  *   --pool FSID --home DIR --run DIR --uid N --gid N --listen ADDRESS --port N (proposed)
- *   --first-port N --last-port N (the range: a kept port beyond it is kept all the same, with a
- * line in the log) --files N (RLIMIT_NOFILE) --memory BYTES --binary PATH
+ *   --first-port N --last-port N (the range: a kept port beyond it is kept all the same,
+ *   with a line in the log) --files N (RLIMIT_NOFILE) --memory BYTES --binary PATH
  *   --upstream: the binary is upstream's: it gets --admin PASSWORD, for it reads none from a file
  *   --sync
  */

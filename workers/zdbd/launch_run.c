@@ -1,0 +1,114 @@
+/* The run directory: made and given to its owner, and what it holds before its 0-db runs. */
+#include "launch_private.h"
+
+#include "base/cleanup.h"
+#include "base/step.h"
+
+#include <errno.h>
+#include <fcntl.h>
+#include <libgen.h>
+#include <limits.h>
+#include <stdio.h>
+#include <string.h>
+#include <sys/stat.h>
+
+#define LOG          "log"
+#define LOG_OLD      "log.old"
+#define PASSWORD     "password"
+#define PASSWORD_NEW "password.new"
+#define SOCKET       "socket"
+
+enum { PARENT_MODE = 0711, RUN_MODE = 0700 };
+
+/* Makes it, or takes what is there: the descriptor or -errno. */
+static int make_dir(int at, const char *path, uid_t uid, gid_t gid, mode_t mode)
+{
+    struct stat status;
+    if (step_around(mkdirat(at, path, 0700)) < 0 && errno != EEXIST)
+        return -errno;
+    autoclose int fd = openat(at, path, O_RDONLY | O_DIRECTORY | O_NOFOLLOW | O_CLOEXEC);
+    if (fd < 0 || fstat(fd, &status) < 0)
+        return -errno;
+    if ((status.st_mode & 07777) != mode && step_around(fchmod(fd, mode)) < 0)
+        return -errno;
+    if ((status.st_uid != uid || status.st_gid != gid) && step_around(fchown(fd, uid, gid)) < 0)
+        return -errno;
+    return take_fd(&fd);
+}
+
+int launch_make_run_dir(struct launch *launch, struct err *err)
+{
+    char parent_path[PATH_MAX], path[PATH_MAX];
+    (void)snprintf(parent_path, sizeof parent_path, "%s", launch->run);
+    (void)snprintf(path, sizeof path, "%s", launch->run);
+    autoclose int parent = make_dir(AT_FDCWD, dirname(parent_path), 0, 0, PARENT_MODE);
+    if (parent < 0)
+        return err_errno(err, -parent, launch->run, "cannot make the folder of the run directory");
+    int fd = make_dir(parent, basename(path), launch->record.uid, launch->gid, RUN_MODE);
+    if (fd < 0)
+        return err_errno(err, -fd, launch->run, "cannot make the run directory");
+    launch->run_fd = fd;
+    if (fchdir(fd) < 0)
+        return err_errno(err, errno, launch->run, "cannot enter the run directory");
+    return 0;
+}
+
+/* ---- the log --------------------------------------------------------------------------------- */
+
+static int open_log(int run_fd, int flags, struct stat *out_status)
+{
+    autoclose int fd =
+        openat(run_fd, LOG,
+               O_WRONLY | O_APPEND | O_CREAT | O_NOFOLLOW | O_NONBLOCK | O_CLOEXEC | flags, 0600);
+    if (fd < 0 || fstat(fd, out_status) < 0)
+        return -errno;
+    return take_fd(&fd);
+}
+
+int launch_open_log(struct launch *launch, struct err *err)
+{
+    struct stat status;
+    autoclose int fd = open_log(launch->run_fd, 0, &status);
+    /* A pipe, a link, somebody else's: it goes. */
+    bool usable = fd >= 0 && S_ISREG(status.st_mode) && status.st_nlink == 1;
+    if (!usable || status.st_size > LAUNCH_LOG_MAX_BYTES) {
+        cleanup_fd(&fd);
+        if (usable)
+            (void)step_around(renameat(launch->run_fd, LOG, launch->run_fd, LOG_OLD));
+        else
+            (void)step_around(unlinkat(launch->run_fd, LOG, 0));
+        fd = open_log(launch->run_fd, O_EXCL, &status);
+    }
+    if (fd < 0)
+        return err_errno(err, -fd, launch->run, "cannot open the 0-db's log");
+    if (dup2(fd, STDOUT_FILENO) < 0 || dup2(fd, STDERR_FILENO) < 0)
+        return err_errno(err, errno, launch->run, "cannot print to the 0-db's log");
+    return 0;
+}
+
+/* ---- the password ---------------------------------------------------------------------------- */
+
+static int write_new(const struct launch *launch)
+{
+    autoclose int fd = step_around(openat(
+        launch->run_fd, PASSWORD_NEW, O_WRONLY | O_CREAT | O_EXCL | O_NOFOLLOW | O_CLOEXEC, 0400));
+    if (fd < 0)
+        return -errno;
+    size_t length = strlen(launch->password);
+    ssize_t n = step_around(write(fd, launch->password, length));
+    return n == (ssize_t)length ? 0 : n < 0 ? -errno : -ENOSPC;
+}
+
+/* The socket of the one before leads nowhere: who waits for the next sees that one come. */
+int launch_write_password(struct launch *launch, struct err *err)
+{
+    (void)step_around(unlinkat(launch->run_fd, PASSWORD_NEW, 0));
+    int rc = write_new(launch);
+    if (rc == 0 &&
+        step_around(renameat(launch->run_fd, PASSWORD_NEW, launch->run_fd, PASSWORD)) < 0)
+        rc = -errno;
+    if (rc < 0)
+        return err_errno(err, -rc, launch->run, "cannot write the admin's password");
+    (void)step_around(unlinkat(launch->run_fd, SOCKET, 0));
+    return 0;
+}
