@@ -135,6 +135,12 @@ static void ask_zdbd(struct session *session, struct status *status)
 
 /* --- what is wrong --------------------------------------------------------------------------- */
 
+/* "ok", also when it goes on: "ok; the 0-db run without: io.weight". */
+static bool says_ok(const char *status)
+{
+    return strncmp(status, "ok", 2) == 0 && (!status[2] || status[2] == ';');
+}
+
 static void judge_workers(struct status *status)
 {
     const Storage__V1__WorkerListReply *list = status->control->list;
@@ -146,7 +152,7 @@ static void judge_workers(struct status *status)
                 status, "%s is not ready (%s)%s%s", worker->name,
                 value_enum_name(&storage__v1__worker_state__descriptor, (int)worker->state, state),
                 *worker->exit_reason ? ": " : "", worker->exit_reason);
-        else if (*worker->status && strcmp(worker->status, "ok") != 0)
+        else if (*worker->status && !says_ok(worker->status))
             add_problem(status, "%s: %s", worker->name, worker->status);
         for (size_t j = 0; j < worker->n_stuck; j++)
             add_problem(status, "%s: a former process, pid %d, hangs in %s", worker->name,

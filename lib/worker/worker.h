@@ -54,7 +54,7 @@ struct worker_ops {
 /* Exit codes: 0 stopped on purpose, 78 (EX_CONFIG) a config error, 1 anything else. */
 int worker_main(int argc, char **argv, const struct worker_ops *ops);
 
-/* "ok", or "degraded: …": shown by `storagectl worker list`. */
+/* "ok", "ok; …" or "degraded: …": shown by `storagectl worker list`. */
 void worker_status(struct worker *worker, const char *fmt, ...)
     __attribute__((format(printf, 2, 3)));
 /* What the worker's threads have been in for long, NULL-terminated; replaces the former list. */
