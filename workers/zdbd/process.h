@@ -57,4 +57,7 @@ void process_close(struct process *process);
  * to be freed one by one and then itself. NULL without memory. */
 char **process_arguments(const struct settings *settings, const struct process_home *home);
 
+/* The path of the 0-db server that a launch would execute now, allocated; NULL without memory. */
+char *process_binary(const struct settings *settings);
+
 #endif
