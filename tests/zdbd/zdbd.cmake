@@ -17,3 +17,12 @@ add_dependencies(zdbd_launcher zdb zdblaunch)
 foreach(behaviour launch)
   storaged_integration_test(NAME test_zdbd_${behaviour} SOURCES ${here}/test_${behaviour}.c LINK zdbd_launcher)
 endforeach()
+# zdbd itself, on real nodes.
+if(TARGET zdbd)
+  foreach(behaviour namespaces)
+    storaged_integration_test(NAME test_zdbd_${behaviour}
+      SOURCES ${here}/test_${behaviour}.c ${here}/zdbnode.c ${CMAKE_SOURCE_DIR}/tests/integration/poolnode.c
+      LINK zdb_driver poold_volume)
+    target_include_directories(test_zdbd_${behaviour} PRIVATE ${CMAKE_SOURCE_DIR}/tests/integration)
+  endforeach()
+endif()

@@ -1,0 +1,224 @@
+/* Nodes that serve 0-db: see the header. */
+#include "zdbnode.h"
+
+#include <signal.h>
+#include <stdio.h>
+
+struct node *zdbnode_create_list(struct disk *const *disks)
+{
+    struct node *node = node_create_list(disks);
+    node_set(node, "supervisor.workers", "diskd poold zdbd");
+    node_set(node, "spaces.headroom", "0");
+    return node;
+}
+
+struct node *zdbnode_start_list(struct disk *const *disks)
+{
+    struct node *node = zdbnode_create_list(disks);
+    node_start(node);
+    node_wait_cache(node, true);
+    return node;
+}
+
+/* ---- calls ---- */
+
+Storage__V1__NamespaceReserveRequest zdbnode_request(const char *name, uint64_t size_bytes)
+{
+    static uint8_t password[] = PASSWORD;
+    Storage__V1__NamespaceReserveRequest request = STORAGE__V1__NAMESPACE_RESERVE_REQUEST__INIT;
+    request.disk_type = SSD;
+    request.mode = MODE(USER);
+    request.name = (char *)(uintptr_t)name;
+    request.size_bytes = size_bytes;
+    request.password = (ProtobufCBinaryData){sizeof password - 1, password};
+    return request;
+}
+
+int zdbnode_call_reserve(struct storage *storage,
+                         const Storage__V1__NamespaceReserveRequest *request,
+                         Storage__V1__ZDBNamespace **out_namespace, struct err *err)
+{
+    return storage_call(storage, "storage.v1.NamespaceService/Reserve", request, out_namespace,
+                        err);
+}
+
+Storage__V1__ZDBNamespace *zdbnode_reserve(struct node *node, const char *name,
+                                           uint64_t size_bytes)
+{
+    autoerr struct err err = {0};
+    Storage__V1__ZDBNamespace *made = NULL;
+    const Storage__V1__NamespaceReserveRequest request = zdbnode_request(name, size_bytes);
+    assert_ok(zdbnode_call_reserve(node->storage, &request, &made, &err), &err);
+    return made;
+}
+
+bool zdbnode_release(struct node *node, const char *id)
+{
+    autoerr struct err err = {0};
+    autoreply Storage__V1__NamespaceReleaseReply *reply = NULL;
+    Storage__V1__NamespaceReleaseRequest request = STORAGE__V1__NAMESPACE_RELEASE_REQUEST__INIT;
+    request.id = (char *)(uintptr_t)id;
+    assert_ok(storage_call(node->storage, "storage.v1.NamespaceService/Release", &request, &reply,
+                           &err),
+              &err);
+    return reply->existed;
+}
+
+Storage__V1__ZDBNamespace *zdbnode_get(struct node *node, const char *id)
+{
+    autoerr struct err err = {0};
+    Storage__V1__ZDBNamespace *space = NULL;
+    Storage__V1__NamespaceGetRequest request = STORAGE__V1__NAMESPACE_GET_REQUEST__INIT;
+    request.id = (char *)(uintptr_t)id;
+    assert_ok(
+        storage_call(node->storage, "storage.v1.NamespaceService/Get", &request, &space, &err),
+        &err);
+    return space;
+}
+
+Storage__V1__NamespaceListReply *zdbnode_list(struct node *node)
+{
+    autoerr struct err err = {0};
+    Storage__V1__NamespaceListReply *list = NULL;
+    Storage__V1__NamespaceListRequest request = STORAGE__V1__NAMESPACE_LIST_REQUEST__INIT;
+    assert_ok(
+        storage_call(node->storage, "storage.v1.NamespaceService/List", &request, &list, &err),
+        &err);
+    return list;
+}
+
+Storage__V1__NamespaceUsage *zdbnode_usage(struct node *node, const char *id)
+{
+    autoerr struct err err = {0};
+    Storage__V1__NamespaceUsage *usage = NULL;
+    Storage__V1__NamespaceUsageRequest request = STORAGE__V1__NAMESPACE_USAGE_REQUEST__INIT;
+    request.id = (char *)(uintptr_t)id;
+    assert_ok(
+        storage_call(node->storage, "storage.v1.NamespaceService/Usage", &request, &usage, &err),
+        &err);
+    return usage;
+}
+
+/* The instance's own message is taken out of the list, so that one storage_free() frees it. */
+static Storage__V1__ZDBInstance *get_instance(struct node *node, const char *pool, struct err *err)
+{
+    Storage__V1__ZDBInstance *instance = NULL;
+    Storage__V1__ZDBGetRequest request = STORAGE__V1__ZDBGET_REQUEST__INIT;
+    request.pool = (char *)(uintptr_t)pool;
+    (void)storage_call(node->storage, "storage.v1.ZDBService/Get", &request, &instance, err);
+    return instance;
+}
+
+static char *only_pool(struct node *node)
+{
+    autoerr struct err err = {0};
+    autoreply Storage__V1__ListPoolsReply *pools = NULL;
+    assert_ok(call_pools(node->storage, &pools, &err), &err);
+    assert_int_equal(pools->n_pools, 1);
+    return path_format("%s", pools->pools[0]->id);
+}
+
+Storage__V1__ZDBInstance *zdbnode_instance(struct node *node, const char *pool)
+{
+    autoerr struct err err = {0};
+    autofree char *only = pool ? NULL : only_pool(node);
+    Storage__V1__ZDBInstance *instance = get_instance(node, pool ? pool : only, &err);
+    assert_ok(instance ? 0 : -(int)err.code, &err);
+    return instance;
+}
+
+struct wanted {
+    const char *id;
+    int state;
+};
+
+static bool has_instance_state(struct node *node, void *data)
+{
+    const struct wanted *wanted = data;
+    autoerr struct err err = {0};
+    autoreply Storage__V1__ZDBInstance *instance = get_instance(node, wanted->id, &err);
+    return instance && (int)instance->state == wanted->state;
+}
+
+void zdbnode_wait_instance(struct node *node, const char *pool, Storage__V1__ZDBState state)
+{
+    autofree char *only = pool ? NULL : only_pool(node);
+    struct wanted wanted = {pool ? pool : only, (int)state};
+    node_wait(node, has_instance_state, &wanted, "a 0-db in the state that is waited for");
+}
+
+static bool has_namespace_state(struct node *node, void *data)
+{
+    const struct wanted *wanted = data;
+    autoreply Storage__V1__ZDBNamespace *space = zdbnode_get(node, wanted->id);
+    return (int)space->state == wanted->state;
+}
+
+void zdbnode_wait_namespace(struct node *node, const char *id,
+                            Storage__V1__ZDBNamespaceState state)
+{
+    struct wanted wanted = {id, (int)state};
+    node_wait(node, has_namespace_state, &wanted, "a namespace in the state that is waited for");
+}
+
+void zdbnode_kill_zdbd(struct node *node)
+{
+    struct worker_info before = node_worker(node, "zdbd");
+    assert_int_equal(kill(before.pid, SIGKILL), 0);
+    (void)node_wait_worker(node, "zdbd", before.epoch);
+}
+
+/* ---- clients ---- */
+
+static void must_answer(struct client *client, const struct word *words, size_t n,
+                        const char *wanted)
+{
+    size_t size = 0;
+    assert_true(client_send_words(client, words, n));
+    const uint8_t *reply = client_reply(client, &size);
+    assert_non_null(reply);
+    if (size != strlen(wanted) || memcmp(reply, wanted, size) != 0)
+        fail_msg("the 0-db answers %.*s, not %s", (int)size, reply, wanted);
+}
+
+struct client *zdbnode_enter(const Storage__V1__ZDBNamespace *space, const char *password)
+{
+    struct client *client = client_open_tcp((uint16_t)space->port);
+    const struct word words[] = {word("SELECT"), word(space->id), word(password)};
+    must_answer(client, words, array_length(words), "+OK\r\n");
+    return client;
+}
+
+void zdbnode_set(struct client *client, const char *key, const char *value)
+{
+    const struct word words[] = {word("SET"), word(key), word(value)};
+    autofree char *wanted = path_format("$%zu\r\n%s\r\n", strlen(key), key);
+    must_answer(client, words, array_length(words), wanted);
+}
+
+void zdbnode_must_get(struct client *client, const char *key, const char *value)
+{
+    const struct word words[] = {word("GET"), word(key)};
+    autofree char *wanted =
+        value ? path_format("$%zu\r\n%s\r\n", strlen(value), value) : path_format("$-1\r\n");
+    must_answer(client, words, array_length(words), wanted);
+}
+
+/* ---- books ---- */
+
+void zdbnode_must_balance(struct node *node, size_t n_namespaces)
+{
+    autoerr struct err err = {0};
+    autoreply Storage__V1__ListBookingsReply *bookings = NULL;
+    autoreply Storage__V1__NamespaceListReply *spaces = zdbnode_list(node);
+    assert_ok(call_bookings(node->storage, &bookings, &err), &err);
+    assert_int_equal(spaces->n_namespaces, n_namespaces);
+    assert_int_equal(bookings->n_bookings, n_namespaces);
+    for (size_t i = 0; i < n_namespaces; i++) {
+        assert_string_equal(bookings->bookings[i]->id, spaces->namespaces[i]->id);
+        assert_int_equal(bookings->bookings[i]->size_bytes, spaces->namespaces[i]->size_bytes);
+        assert_int_equal(bookings->bookings[i]->state,
+                         STORAGE__V1__BOOKING_STATE__BOOKING_STATE_LIVE);
+    }
+    poolnode_must_balance(node);
+}
