@@ -1,4 +1,5 @@
-/* Namespaces on a real node: a life, what is refused, and what a client can and cannot do inside. */
+/* Namespaces on a real node: a life, what is refused, and what a client can and cannot do inside.
+ */
 #include "zdbnode.h"
 
 #include <stdio.h>
@@ -16,8 +17,8 @@ static void resize(struct node *node, const char *id, uint64_t size_bytes, enum 
     Storage__V1__NamespaceResizeRequest request = STORAGE__V1__NAMESPACE_RESIZE_REQUEST__INIT;
     request.id = (char *)(uintptr_t)id;
     request.size_bytes = size_bytes;
-    int rc = storage_call(node->storage, "storage.v1.NamespaceService/Resize", &request, &space,
-                          &err);
+    int rc =
+        storage_call(node->storage, "storage.v1.NamespaceService/Resize", &request, &space, &err);
     if (code == ERR_OK) {
         assert_ok(rc, &err);
         assert_int_equal(space->size_bytes, size_bytes);

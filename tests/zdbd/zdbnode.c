@@ -42,8 +42,7 @@ int zdbnode_call_reserve(struct storage *storage,
                         err);
 }
 
-Storage__V1__ZDBNamespace *zdbnode_reserve(struct node *node, const char *name,
-                                           uint64_t size_bytes)
+Storage__V1__ZDBNamespace *zdbnode_reserve(struct node *node, const char *name, uint64_t size_bytes)
 {
     autoerr struct err err = {0};
     Storage__V1__ZDBNamespace *made = NULL;
@@ -58,9 +57,9 @@ bool zdbnode_release(struct node *node, const char *id)
     autoreply Storage__V1__NamespaceReleaseReply *reply = NULL;
     Storage__V1__NamespaceReleaseRequest request = STORAGE__V1__NAMESPACE_RELEASE_REQUEST__INIT;
     request.id = (char *)(uintptr_t)id;
-    assert_ok(storage_call(node->storage, "storage.v1.NamespaceService/Release", &request, &reply,
-                           &err),
-              &err);
+    assert_ok(
+        storage_call(node->storage, "storage.v1.NamespaceService/Release", &request, &reply, &err),
+        &err);
     return reply->existed;
 }
 
@@ -154,8 +153,7 @@ static bool has_namespace_state(struct node *node, void *data)
     return (int)space->state == wanted->state;
 }
 
-void zdbnode_wait_namespace(struct node *node, const char *id,
-                            Storage__V1__ZDBNamespaceState state)
+void zdbnode_wait_namespace(struct node *node, const char *id, Storage__V1__ZDBNamespaceState state)
 {
     struct wanted wanted = {id, (int)state};
     node_wait(node, has_namespace_state, &wanted, "a namespace in the state that is waited for");

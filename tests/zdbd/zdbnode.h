@@ -42,7 +42,8 @@ struct client *zdbnode_enter(const Storage__V1__ZDBNamespace *space, const char 
 void zdbnode_set(struct client *client, const char *key, const char *value);
 void zdbnode_must_get(struct client *client, const char *key, const char *value);
 
-/* poold's books and zdbd's agree: as many bookings as namespaces, none pending, their bytes booked. */
+/* poold's books and zdbd's agree: as many bookings as namespaces, none pending, their bytes booked.
+ */
 void zdbnode_must_balance(struct node *node, size_t n_namespaces);
 
 #endif

@@ -40,6 +40,13 @@ static void on_unbook(service_t *service, const Storage__V1__UnbookRequest *inpu
     gate_pass(&services_node_of_bookings(service)->gate, unbook_begin, input, data);
 }
 
+static void on_make_home(service_t *service, const Storage__V1__MakeHomeRequest *input,
+                         Storage__V1__BookingHome_Closure closure, void *data)
+{
+    (void)closure;
+    gate_pass(&services_node_of_bookings(service)->gate, home_make_begin, input, data);
+}
+
 /* ---- GetBooking ---- */
 
 static struct space *find(struct node *node, const char *id)
@@ -146,6 +153,7 @@ void booking_service_init(service_t *service)
     service->settle = on_settle;
     service->resize_booking = on_resize;
     service->unbook = on_unbook;
+    service->make_home = on_make_home;
     service->get_booking = on_get;
     service->list_bookings = on_list;
 }

@@ -105,7 +105,7 @@ void describe_space(const struct space *space, struct described_space *out_space
     to->generation = record->generation;
 }
 
-static void describe_home(const struct pool *pool, struct described_booking *out_booking)
+void describe_home(const struct pool *pool, struct described_booking *out_booking)
 {
     Storage__V1__BookingHome *to = &out_booking->home;
     const struct space *space = pool->home.space;

@@ -31,6 +31,8 @@ struct described_booking {
     Storage__V1__BookingHome home;
     char path[PATH_MAX];
 };
+/* Only its `home` and `path`. */
+void describe_home(const struct pool *pool, struct described_booking *out_booking);
 void describe_booking(const struct space *space, struct described_booking *out_booking);
 
 /* "SSD" */

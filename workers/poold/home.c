@@ -114,7 +114,7 @@ static struct space *new_home(struct pool *pool)
     return space;
 }
 
-static int reserve_home(struct pool *pool)
+int home_reserve_own(struct pool *pool)
 {
     if (pool->home.space)
         return 0;
@@ -132,7 +132,7 @@ static int reserve_home(struct pool *pool)
 int home_reserve(struct pool *pool, struct space *booking, uint64_t limit_bytes)
 {
     bool had_home = pool->home.space;
-    int rc = reserve_home(pool);
+    int rc = home_reserve_own(pool);
     if (rc < 0)
         return rc;
     rc = ledger_reserve(&pool->ledger, &booking->booking, limit_bytes);
@@ -246,6 +246,11 @@ void home_end(struct pool *pool, const struct home_change *change)
 void home_cancel(struct pool *pool)
 {
     pool->home.n_changes--;
+}
+
+void home_drop_unmade(struct pool *pool)
+{
+    (void)drop_unmade(pool);
 }
 
 /* ---- what is found ---- */

@@ -18,6 +18,7 @@
 
 struct node;
 struct pool;
+struct rpc_call;
 struct space;
 
 enum { HOME_ALLOWANCE = 64 * 1024 * 1024 }; /* for what the 0-db keeps for itself */
@@ -29,6 +30,9 @@ struct home {
     uint64_t limit_bytes; /* of its quota group, as it was last set or seen */
     unsigned n_changes;   /* in flight */
 };
+
+/* BookingService/MakeHome; passed by the gate. */
+void home_make_begin(struct node *node, const void *input, struct rpc_call *call);
 
 /* What a job carries. */
 struct home_change {
@@ -47,6 +51,8 @@ uint64_t home_largest(const struct node *node, uint64_t room_bytes);
 /* What a booking could get on the pool: the first one makes the home as well. */
 uint64_t home_room(const struct pool *pool);
 
+/* Books the home itself, where there is none. */
+int home_reserve_own(struct pool *pool);
 /* Books for a booking, and the home where there is none; -ERR_RESOURCE_EXHAUSTED changes nothing.
  */
 int home_reserve(struct pool *pool, struct space *booking, uint64_t limit_bytes);
@@ -57,8 +63,10 @@ void home_release(struct pool *pool, struct space *booking);
  * and ends however it went. Between the two its job is with the pool. */
 void home_begin(struct pool *pool, struct home_change *change, uint64_t less_bytes);
 int home_apply(struct volume *volume, struct home_change *change, struct err *err);
-/* Its job was not taken by the pool. */
+/* Its job was not taken by the pool; what was reserved for it is the caller's to release. */
 void home_cancel(struct pool *pool);
+/* Gives up a home that was reserved, and not made for anybody. */
+void home_drop_unmade(struct pool *pool);
 void home_end(struct pool *pool, const struct home_change *change);
 
 /* What a scan has found; the home first, which is taken. False without memory. */

@@ -140,11 +140,36 @@ static uint16_t propose_port(const struct pool *pool)
     return (uint16_t)(ports->first + hash % (ports->last - ports->first + 1));
 }
 
+static void on_home(const struct rpc_result *result, void *data)
+{
+    struct pool *pool = data;
+    pool->asked_for_home = false;
+    if (result->err->code != ERR_OK) {
+        log_err(LOG_WARNING, "a pool gets no 0-db yet", result->err);
+        return;
+    }
+    pool_learn_home(pool, (const Storage__V1__BookingHome *)result->output);
+    pool_review(pool);
+}
+
+/* One that shall run before anything is booked. */
+static void ask_for_home(struct pool *pool)
+{
+    autoerr struct err err = {0};
+    Storage__V1__MakeHomeRequest request = STORAGE__V1__MAKE_HOME_REQUEST__INIT;
+    request.pool = pool->id;
+    if (pool->asked_for_home)
+        return;
+    pool->asked_for_home = books_call(&pool->node->books, "MakeHome", &request.base,
+                                      ORDER_OWN_DEADLINE_MS, on_home, pool, &err) == 0;
+}
+
 static void review_instance(struct pool *pool)
 {
     /* While poold does not know the pool, or is about to open it, what runs goes on. */
     bool gone = pool->state == STATE(FAILED);
-    bool needed = pool->n_namespaces > 0 && serves_zdb(pool);
+    bool always = pool->node->settings->zdb_always;
+    bool needed = (pool->n_namespaces > 0 || always) && serves_zdb(pool);
     if (gone) {
         instance_unwant(pool->instance, "its pool has failed");
     } else if (pool_is_mounted(pool) && !needed) {
@@ -156,6 +181,8 @@ static void review_instance(struct pool *pool)
                                           .gid = pool->gid,
                                           .port = propose_port(pool)};
         instance_want(pool->instance, &home);
+    } else if (pool_is_mounted(pool)) {
+        ask_for_home(pool);
     }
 }
 

@@ -24,6 +24,7 @@ struct pool {
     char home[PATH_MAX]; /* empty: not known yet, since nothing is booked there */
     uid_t uid;
     gid_t gid;
+    bool asked_for_home;
     size_t n_namespaces; /* bookings, whatever their phase */
     struct instance *instance;
     struct order *waiting; /* for it to be UP */
