@@ -29,7 +29,10 @@
 
 #include <stdint.h>
 
-enum { LAUNCH_REPORT_FD = 3 };
+enum {
+    LAUNCH_REPORT_FD = 3,
+    LAUNCH_LOG_MAX_BYTES = 1024 * 1024, /* a longer one becomes `log.old` first */
+};
 
 enum launch_failure {
     LAUNCH_LOCKED = 1, /* another 0-db, or a launcher, is on this home: find it by its record */

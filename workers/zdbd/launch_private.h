@@ -17,7 +17,6 @@
 enum {
     LAUNCH_HOME_FD = 0, /* the home, locked: as it stays in the 0-db */
     LAUNCH_PASSWORD_SIZE = 65,
-    LAUNCH_LOG_MAX_BYTES = 1024 * 1024,
 };
 
 struct launch {

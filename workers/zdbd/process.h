@@ -1,6 +1,6 @@
 /*
- * A 0-db process, launched or adopted: seen at once when it ends (pidfd), signalled through the
- * pidfd alone. Of the loop.
+ * A 0-db process, launched or adopted: seen at once when it ends, and signalled as itself alone,
+ * never as whoever has its pid by then. Of the loop.
  *
  * What it was started by makes no difference later, but for its exit status, which only the parent
  * is told. The process lives on when this struct is closed.
@@ -53,8 +53,16 @@ void process_signal(struct process *process, int signal);
 /* Watches it no longer; nothing is called back any more. A launch that is under way goes on. */
 void process_close(struct process *process);
 
-/* The flags with which a launcher is executed and which can be tested without one: NULL-terminated,
- * to be freed one by one and then itself. NULL without memory. */
+/*
+ * Cuts the log of a 0-db that is longer than LAUNCH_LOG_MAX_BYTES: its end becomes `log.old`. Lines
+ * that are printed meanwhile are lost. Reads and writes at most as much, in memory; a log that is
+ * not there, or not the uid's own file, is left.
+ */
+int process_trim_log(const struct settings *settings, const char *pool, uid_t uid, struct err *err);
+
+/* The program and flags with which a launcher is executed, which can be tested without one:
+ * NULL-terminated, to be freed one by one and then itself. NULL without memory. A `[zdb] binary` is
+ * taken for upstream's, whose flags ours has too. */
 char **process_arguments(const struct settings *settings, const struct process_home *home);
 
 /* The path of the 0-db server that a launch would execute now, allocated; NULL without memory. */
