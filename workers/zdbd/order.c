@@ -64,10 +64,18 @@ static void answer_with_namespace(struct order *order)
     rpc_call_reply(order->call, &described.message.base);
 }
 
+/* It was never booked, for all we know: if it was, the next list says so. */
+static void forget_unbooked(struct node *node, struct namespace *space)
+{
+    namespaces_drop(&node->namespaces, space);
+    books_list_again(&node->books);
+}
+
 static void end(struct order *order, bool done)
 {
     struct node *node = order->node;
     struct pool *pool = order->space->pool;
+    struct order_follower follower = order->follower;
     books_touch(&node->books, order->space->id);
     order->space->order = NULL;
     if (done && order->kind->done)
@@ -79,10 +87,16 @@ static void end(struct order *order, bool done)
     else if (order->call)
         answer_with_namespace(order);
     node->n_orders--;
+    if (!done && !pool)
+        forget_unbooked(node, take_ptr(order->space));
+    else if (order->space)
+        tell_state(order->space);
     uv_close((uv_handle_t *)&order->patience, on_closed);
-    node_order_ended(node);
     if (pool)
-        pool_review(pool);
+        pool_review_need(pool);
+    node_order_ended(node);
+    if (follower.call)
+        follower.begin(node, follower.input, follower.call);
 }
 
 static void go_on(struct order *order)
@@ -207,7 +221,7 @@ int order_wait_up(struct order *order, struct err *err)
 {
     (void)err;
     struct pool *pool = order->space->pool;
-    pool_review(pool);
+    pool_review_need(pool);
     if (pool_check_up(pool, NULL) == 0)
         return ORDER_GO_ON;
     order->next_waiting = pool->waiting;
@@ -387,7 +401,8 @@ static void refuse_busy(const struct namespace *space, struct rpc_call *call)
     rpc_call_fail(call, &err);
 }
 
-struct namespace *order_find_free(struct node *node, const char *id, struct rpc_call *call)
+struct namespace *order_find_free(struct node *node, const char *id, gate_pass_fn begin,
+                                  const void *input, struct rpc_call *call)
 {
     autoerr struct err err = {0};
     struct namespace *space = NULL;
@@ -398,6 +413,10 @@ struct namespace *order_find_free(struct node *node, const char *id, struct rpc_
     space = namespaces_find(&node->namespaces, id);
     if (!space || space->phase != NAMESPACE_LIVE) {
         rpc_call_refuse(call, ERR_NOT_FOUND, id, "there is no namespace %s", id);
+        return NULL;
+    }
+    if (space->order && !space->order->call && !space->order->follower.call) {
+        space->order->follower = (struct order_follower){begin, input, call};
         return NULL;
     }
     if (space->order) {

@@ -14,6 +14,7 @@
 #include "nsinfo.h"
 #include "rpc/client.h"
 #include "rpc/server.h"
+#include "worker/gate.h"
 
 #include <uv.h>
 
@@ -24,6 +25,13 @@ enum { ORDER_GO_ON = 1, ORDER_PASSWORD_MAX = 63, ORDER_OWN_DEADLINE_MS = 30000 }
 
 /* 0: it has begun something, ORDER_GO_ON, or a negative code. */
 typedef int (*order_step)(struct order *order, struct err *err);
+
+/* A call that waits for the end of an order that nobody asked for. */
+struct order_follower {
+    gate_pass_fn begin;
+    const void *input;
+    struct rpc_call *call;
+};
 
 struct order_kind {
     const char *name;
@@ -45,11 +53,12 @@ struct order {
     struct rpc_call *call; /* NULL: nobody asked */
     const struct order_kind *kind;
     size_t step;
-    uint64_t deadline_ms;       /* on the monotonic clock */
-    struct err err;             /* the first that failed */
-    bool failed;                /* `err` is set, and the call gets it */
-    unsigned n_awaited;         /* replies of the 0-db, of this step */
-    struct err step_err;        /* the first of them that is none that was wanted */
+    uint64_t deadline_ms; /* on the monotonic clock */
+    struct err err;       /* the first that failed */
+    bool failed;          /* `err` is set, and the call gets it */
+    unsigned n_awaited;   /* replies of the 0-db, of this step */
+    struct err step_err;  /* the first of them that is none that was wanted */
+    struct order_follower follower;
     struct order *next_waiting; /* in pool->waiting */
     uv_timer_t patience;        /* of the wait for a 0-db */
 
@@ -115,9 +124,10 @@ int step_unbook(struct order *order, struct err *err);
 int step_note(struct order *order, struct err *err); /* order->note and size_bytes are noted */
 void drop_space(struct order *order);
 
-/* The namespace that a call names, LIVE and free for an order; else the call is answered, and NULL.
- */
-struct namespace *order_find_free(struct node *node, const char *id, struct rpc_call *call);
+/* The namespace that a call names, LIVE and free for an order; else NULL, and the call is answered,
+ * or `begin` is called again when an order of our own has left the namespace. */
+struct namespace *order_find_free(struct node *node, const char *id, gate_pass_fn begin,
+                                  const void *input, struct rpc_call *call);
 /* -ERR_INVALID_ARGUMENT says what is wrong with it. */
 int order_check_password(const ProtobufCBinaryData *password, struct err *err);
 int order_check_id(const char *id, struct err *err);

@@ -55,11 +55,12 @@ static void on_changed(struct order *order)
     tell_namespace(order->space, "namespace.changed", NULL);
 }
 
+/* `again` is the handler itself. */
 static void begin(struct node *node, const char *id, const struct order_kind *kind,
-                  struct rpc_call *call, void (*fill)(struct order *, const void *),
-                  const void *input)
+                  gate_pass_fn again, void (*fill)(struct order *, const void *), const void *input,
+                  struct rpc_call *call)
 {
-    struct namespace *space = order_find_free(node, id, call);
+    struct namespace *space = order_find_free(node, id, again, input, call);
     struct order *order = space ? order_new(node, space, kind, call) : NULL;
     if (!order)
         return;
@@ -150,7 +151,7 @@ void resize_begin(struct node *node, const void *input, struct rpc_call *call)
         rpc_call_refuse(call, ERR_INVALID_ARGUMENT, "size_bytes",
                         "a namespace has a size from 1 to %" PRId64 " bytes", INT64_MAX);
     else
-        begin(node, request->id, &kind, call, fill_resize, request);
+        begin(node, request->id, &kind, resize_begin, fill_resize, request, call);
 }
 
 /* ---- SetPassword ---- */
@@ -172,7 +173,7 @@ void set_password_begin(struct node *node, const void *input, struct rpc_call *c
     if (order_check_password(&request->password, &err) < 0)
         rpc_call_fail(call, &err);
     else
-        begin(node, request->id, &kind, call, fill_password, request);
+        begin(node, request->id, &kind, set_password_begin, fill_password, request, call);
 }
 
 /* ---- SetPublic ---- */
@@ -197,7 +198,7 @@ void set_public_begin(struct node *node, const void *input, struct rpc_call *cal
                                            .steps = steps,
                                            .done = on_changed};
     const Storage__V1__NamespaceSetPublicRequest *request = input;
-    begin(node, request->id, &kind, call, fill_public, request);
+    begin(node, request->id, &kind, set_public_begin, fill_public, request, call);
 }
 
 /* ---- Lock, Freeze ---- */
@@ -220,7 +221,7 @@ static void fill_lock(struct order *order, const void *input)
 void lock_begin(struct node *node, const void *input, struct rpc_call *call)
 {
     const Storage__V1__NamespaceLockRequest *request = input;
-    begin(node, request->id, &flag_kind, call, fill_lock, request);
+    begin(node, request->id, &flag_kind, lock_begin, fill_lock, request, call);
 }
 
 static void fill_freeze(struct order *order, const void *input)
@@ -232,5 +233,5 @@ static void fill_freeze(struct order *order, const void *input)
 void freeze_begin(struct node *node, const void *input, struct rpc_call *call)
 {
     const Storage__V1__NamespaceFreezeRequest *request = input;
-    begin(node, request->id, &flag_kind, call, fill_freeze, request);
+    begin(node, request->id, &flag_kind, freeze_begin, fill_freeze, request, call);
 }

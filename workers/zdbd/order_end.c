@@ -110,7 +110,7 @@ void release_begin(struct node *node, const void *input, struct rpc_call *call)
         answer_release(call, space && space->phase == NAMESPACE_DYING);
         return;
     }
-    space = order_find_free(node, request->id, call);
+    space = order_find_free(node, request->id, release_begin, input, call);
     struct order *order = space ? order_new(node, space, &kind, call) : NULL;
     if (!order)
         return;

@@ -98,7 +98,12 @@ static void answer_existing(struct namespace *has,
         rpc_call_refuse(call, ERR_FAILED_PRECONDITION, has->id,
                         "the namespace %s of this request was released; ask under a new one",
                         has->id);
-    } else if (has->order || has->phase != NAMESPACE_LIVE) {
+    } else if (has->phase == NAMESPACE_UNDONE) {
+        (void)err_set(&err, ERR_UNAVAILABLE, 0, has->id,
+                      "what an earlier try at the namespace %s has left is being removed", has->id);
+        err_retryable(&err, RETRY_AFTER_MS);
+        rpc_call_fail(call, &err);
+    } else if (has->phase != NAMESPACE_LIVE || (has->order && has->order->call)) {
         (void)err_set(&err, ERR_ABORTED, 0, has->id,
                       "another change of the namespace %s is in flight", has->id);
         err_retryable(&err, RETRY_AFTER_MS);

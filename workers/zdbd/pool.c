@@ -164,8 +164,10 @@ static void ask_for_home(struct pool *pool)
                                       ORDER_OWN_DEADLINE_MS, on_home, pool, &err) == 0;
 }
 
-static void review_instance(struct pool *pool)
+void pool_review_need(struct pool *pool)
 {
+    if (pool->node->stop_begun)
+        return;
     /* While poold does not know the pool, or is about to open it, what runs goes on. */
     bool gone = pool->state == STATE(FAILED);
     bool always = pool->node->settings->zdb_always;
@@ -191,7 +193,7 @@ void pool_review(struct pool *pool)
     struct node *node = pool->node;
     if (node->stop_begun)
         return;
-    review_instance(pool);
+    pool_review_need(pool);
     reconcile_review(pool);
     for (size_t i = 0; i < node->namespaces.n; i++)
         if (node->namespaces.by_id[i]->pool == pool)

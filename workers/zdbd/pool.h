@@ -42,7 +42,9 @@ void pool_learn(struct pool *pool, const Storage__V1__PoolInfo *info);
 void pool_learn_home(struct pool *pool, const Storage__V1__BookingHome *home);
 bool pool_is_mounted(const struct pool *pool);
 
-/* Is its 0-db needed, and can it run? Starts or stops it, and tells of namespaces whose state has
+/* Is its 0-db needed, and can it run? Starts or stops it. */
+void pool_review_need(struct pool *pool);
+/* That, and what follows from its state: reconciling, and telling of namespaces whose state has
  * changed. */
 void pool_review(struct pool *pool);
 
