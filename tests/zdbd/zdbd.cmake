@@ -19,6 +19,18 @@ add_dependencies(zdbd_launcher zdb zdblaunch)
 foreach(behaviour launch process)
   storaged_integration_test(NAME test_zdbd_${behaviour} SOURCES ${here}/test_${behaviour}.c LINK zdbd_launcher)
 endforeach()
+
+# An instance, with the real 0-db and with one that misbehaves.
+add_executable(test_zdbd_standin ${here}/standin.c)
+target_link_libraries(test_zdbd_standin PRIVATE base storaged_warnings)
+add_library(zdbd_instbed STATIC ${here}/instbed.c)
+target_include_directories(zdbd_instbed PUBLIC ${here})
+target_link_libraries(zdbd_instbed PUBLIC zdbd_parts test_harness PRIVATE storaged_warnings)
+add_dependencies(zdbd_instbed zdb zdblaunch test_zdbd_standin)
+foreach(behaviour instance)
+  storaged_integration_test(NAME test_zdbd_${behaviour} SOURCES ${here}/test_${behaviour}.c LINK zdbd_instbed)
+endforeach()
+
 # zdbd itself, on real nodes.
 if(TARGET zdbd)
   foreach(behaviour namespaces)

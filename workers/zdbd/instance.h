@@ -42,8 +42,9 @@ struct instance;
 struct instance_callbacks {
     /* Its state or port changed: each time, after the change. */
     void (*changed)(struct instance *instance, Storage__V1__ZDBState was, void *data);
-    /* Something to tell: `topic` is "zdb.launched", "zdb.adopted", "zdb.ended", "zdb.hung",
-     * "zdb.unhealthy", "zdb.recovered", …: borrowed. */
+    /* Something to tell: `topic` is "zdb.launched", "zdb.adopted", "zdb.ended", "zdb.failed",
+     * "zdb.hung", "zdb.unhealthy", "zdb.recovered", …: borrowed. Changes nothing of the instance.
+     */
     void (*told)(struct instance *instance, const char *topic, const char *reason, void *data);
     void *data;
 };

@@ -33,14 +33,14 @@ enum {
     INPUT_BYTES = 16 * 1024, /* read in one turn */
     REPLY_MAX_BYTES = 16 * 1024 * 1024,
     ELEMENTS_MAX = 64 * 1024,
-    NAME_MAX_BYTES = 16,
+    COMMAND_NAME_MAX = 16,
 };
 
 enum link_state { LINK_WAITING, LINK_ENTERING, LINK_READY, LINK_LOST, LINK_CLOSING };
 
 struct command {
     struct command *next;
-    char name[NAME_MAX_BYTES];
+    char name[COMMAND_NAME_MAX];
     uint64_t sent_ms;
     link_done done;
     void *data;
@@ -177,7 +177,7 @@ static int enqueue(struct link *link, int n_arguments, const char *const *argume
         free(command);
         return err_errno(err, ENOMEM, link->pool, "cannot speak to the 0-db");
     }
-    int length = lengths && lengths[0] < NAME_MAX_BYTES ? (int)lengths[0] : NAME_MAX_BYTES - 1;
+    int length = lengths && lengths[0] < COMMAND_NAME_MAX ? (int)lengths[0] : COMMAND_NAME_MAX - 1;
     (void)snprintf(command->name, sizeof command->name, "%.*s", length, arguments[0]);
     command->sent_ms = link->sent_ms = clock_monotonic_ms();
     command->done = done;

@@ -28,7 +28,7 @@ static bool find(const char *text, const char *key, char out_value[VALUE_MAX])
     return false;
 }
 
-static bool find_number(const char *text, const char *key, uint64_t *out_number)
+bool nsinfo_find_number(const char *text, const char *key, uint64_t *out_number)
 {
     char value[VALUE_MAX], *end;
     if (!find(text, key, value) || value[0] < '0' || value[0] > '9')
@@ -58,14 +58,14 @@ static bool find_mode(const char *text, Storage__V1__ZDBMode *out_mode)
 }
 
 /* Counters that a 0-db may leave out count as none. */
-static uint64_t sum_errors(const char *text)
+uint64_t nsinfo_sum_errors(const char *text)
 {
     static const char *const keys[] = {"stats_index_io_errors", "stats_index_faults",
                                        "stats_data_io_errors", "stats_data_faults"};
     uint64_t sum = 0;
     for (size_t i = 0; i < array_length(keys); i++) {
         uint64_t n = 0;
-        if (find_number(text, keys[i], &n))
+        if (nsinfo_find_number(text, keys[i], &n))
             sum += n;
     }
     return sum;
@@ -78,16 +78,16 @@ int nsinfo_parse(const char *text, size_t length, const char *name, struct nsinf
     char said[VALUE_MAX];
     autofree char *copy = length <= NSINFO_TEXT_MAX ? strndup(text, length) : NULL;
     bool whole = copy && find(copy, "name", said) && strcmp(said, name) == 0 &&
-                 find_number(copy, "entries", &info.entries) &&
-                 find_number(copy, "data_size_bytes", &info.data_bytes) &&
-                 find_number(copy, "index_size_bytes", &info.index_bytes) &&
-                 find_number(copy, "data_limits_bytes", &info.limit_bytes) &&
+                 nsinfo_find_number(copy, "entries", &info.entries) &&
+                 nsinfo_find_number(copy, "data_size_bytes", &info.data_bytes) &&
+                 nsinfo_find_number(copy, "index_size_bytes", &info.index_bytes) &&
+                 nsinfo_find_number(copy, "data_limits_bytes", &info.limit_bytes) &&
                  find_flag(copy, "public", &info.public) &&
                  find_flag(copy, "password", &info.password) &&
                  find_flag(copy, "locked", &info.locked) && find_mode(copy, &info.mode);
     if (!whole)
         return err_set(err, ERR_DATA_LOSS, 0, name, "its 0-db gives no account of it (NSINFO)");
-    info.errors = sum_errors(copy);
+    info.errors = nsinfo_sum_errors(copy);
     *out_info = info;
     return 0;
 }

@@ -24,4 +24,9 @@ struct nsinfo {
 int nsinfo_parse(const char *text, size_t length, const char *name, struct nsinfo *out_info,
                  struct err *err);
 
+/* One figure of a terminated text, which INFO's may be as well; false, where it is not there. */
+bool nsinfo_find_number(const char *text, const char *key, uint64_t *out_number);
+/* `errors` alone. */
+uint64_t nsinfo_sum_errors(const char *text);
+
 #endif

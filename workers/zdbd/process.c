@@ -87,10 +87,14 @@ static bool add(char **arguments, const char *flag, char *value)
     return false;
 }
 
+char *process_binary(const struct settings *settings)
+{
+    return *settings->zdb_binary ? strdup(settings->zdb_binary) : program_beside("zdb");
+}
+
 char **process_arguments(const struct settings *settings, const struct process_home *home)
 {
     char **arguments = calloc(ARGUMENTS_MAX, sizeof *arguments);
-    bool foreign = *settings->zdb_binary;
     if (!arguments || !(arguments[0] = program_beside("zdblaunch")))
         goto failed;
     if (!add(arguments, "--pool", strdup(home->pool)) ||
@@ -104,9 +108,9 @@ char **process_arguments(const struct settings *settings, const struct process_h
         !add(arguments, "--last-port", format_number(settings->zdb_ports.last)) ||
         !add(arguments, "--files", format_number(settings->zdb_files)) ||
         !add(arguments, "--memory", format_number(settings->zdb_memory_bytes)) ||
-        !add(arguments, "--binary", foreign ? strdup(settings->zdb_binary) : program_beside("zdb")))
+        !add(arguments, "--binary", process_binary(settings)))
         goto failed;
-    if (foreign && !append(arguments, strdup("--upstream")))
+    if (*settings->zdb_binary && !append(arguments, strdup("--upstream")))
         goto failed;
     if (settings->zdb_sync && !append(arguments, strdup("--sync")))
         goto failed;
