@@ -61,6 +61,11 @@ void steps_wait(const struct steps *steps, unsigned n)
     assert_true(steps->left <= (long)n);
 }
 
+unsigned steps_left(const struct steps *steps)
+{
+    return steps->left > 0 ? (unsigned)steps->left : 0;
+}
+
 void steps_spare(struct steps *steps)
 {
     steps->left = 0;

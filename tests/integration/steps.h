@@ -25,6 +25,8 @@ void steps_allow(struct steps *steps, unsigned n);
 bool steps_are_over(const struct steps *steps);
 /* Waits until it has no more than n left. */
 void steps_wait(const struct steps *steps, unsigned n);
+/* How many it has left. */
+unsigned steps_left(const struct steps *steps);
 /* What is left is left: nobody is killed. */
 void steps_spare(struct steps *steps);
 

@@ -33,10 +33,11 @@ endforeach()
 
 # zdbd itself, on real nodes.
 if(TARGET zdbd)
-  foreach(behaviour namespaces)
-    storaged_integration_test(NAME test_zdbd_${behaviour}
-      SOURCES ${here}/test_${behaviour}.c ${here}/zdbnode.c ${CMAKE_SOURCE_DIR}/tests/integration/poolnode.c
-      LINK zdb_driver poold_volume)
-    target_include_directories(test_zdbd_${behaviour} PRIVATE ${CMAKE_SOURCE_DIR}/tests/integration)
+  set(integration ${CMAKE_SOURCE_DIR}/tests/integration)
+  add_library(zdbd_node STATIC ${here}/zdbnode.c ${integration}/poolnode.c ${integration}/steps.c)
+  target_include_directories(zdbd_node PUBLIC ${here} ${integration})
+  target_link_libraries(zdbd_node PUBLIC test_harness zdb_driver poold_volume PRIVATE storaged_warnings)
+  foreach(behaviour namespaces adoption order_steps)
+    storaged_integration_test(NAME test_zdbd_${behaviour} SOURCES ${here}/test_${behaviour}.c LINK zdbd_node)
   endforeach()
 endif()

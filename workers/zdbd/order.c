@@ -1,12 +1,14 @@
 /*
  * The engine of orders. An order is freed by its last step alone; whatever it waits for holds it: a
- * reply of poold's, replies of a 0-db, or a place in its pool's queue with a timer.
+ * reply of poold's, replies of a 0-db, or a place in its pool's queue with a timer. Between any two
+ * of them a test can stop the process (base/step).
  */
 #include "order.h"
 
 #include "base/cleanup.h"
 #include "base/clock.h"
 #include "base/log.h"
+#include "base/step.h"
 #include "describe.h"
 #include "node.h"
 
@@ -103,14 +105,15 @@ static void go_on(struct order *order)
 {
     for (;;) {
         autoerr struct err err = {0};
-        order_step step = order->kind->steps[order->step];
-        if (!step) {
+        order_step next = order->kind->steps[order->step];
+        if (!next) {
             end(order, true);
             return;
         }
+        step();
         int rc = order->node->stop_done
                      ? err_set(&err, ERR_UNAVAILABLE, 0, "zdbd", "zdbd is stopping")
-                     : step(order, &err);
+                     : next(order, &err);
         if (rc < 0) {
             order_fail(order, &err);
             return;
@@ -170,6 +173,7 @@ static uint32_t time_left_ms(const struct order *order)
 static void on_booked(const struct rpc_result *result, void *data)
 {
     struct order *order = data;
+    step();
     if (result->err->code != ERR_OK) {
         order_fail(order, result->err);
         return;
@@ -261,6 +265,7 @@ static void on_replies(struct order *order)
 {
     if (--order->n_awaited > 0)
         return;
+    step();
     if (order->step_err.code == ERR_OK) {
         order_next(order);
         return;
