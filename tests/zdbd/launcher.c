@@ -1,6 +1,9 @@
 /* See the header. */
 #include "launcher.h"
 
+#include "base/log.h"
+#include "worker/confine.h"
+
 #include <arpa/inet.h>
 #include <errno.h>
 #include <fcntl.h>
@@ -8,6 +11,7 @@
 #include <poll.h>
 #include <signal.h>
 #include <stdio.h>
+#include <sys/capability.h>
 #include <sys/pidfd.h>
 #include <sys/prctl.h>
 #include <sys/socket.h>
@@ -147,10 +151,12 @@ static void list_arguments(const struct launcher *launcher, struct flags *flags,
     memcpy(arguments, all, sizeof all);
 }
 
-/* What zdbd may have, and its 0-db may not. */
+/* Confined as zdbd is, and with what it may have and its 0-db may not. */
 _Noreturn static void execute(const struct launcher *launcher, int report)
 {
     static const gid_t groups[] = {7, 8};
+    static const int keep[] = {CAP_CHOWN,  CAP_DAC_OVERRIDE, CAP_FOWNER,  CAP_KILL, CAP_SETGID,
+                               CAP_SETUID, CAP_SYS_RESOURCE, CAP_SETPCAP, -1};
     const char *arguments[ARGUMENTS_MAX];
     struct flags flags;
     sigset_t blocked;
@@ -162,10 +168,10 @@ _Noreturn static void execute(const struct launcher *launcher, int report)
     (void)sigaddset(&blocked, SIGUSR1);
     (void)sigprocmask(SIG_SETMASK, &blocked, NULL);
     (void)prctl(PR_SET_PDEATHSIG, SIGKILL);
-    (void)umask(0);
     int null = open("/dev/null", O_RDWR);
-    if (setgroups(array_length(groups), groups) < 0 || dup2(report, 20) < 0 ||
-        dup2(null, STDIN_FILENO) < 0 || dup2(20, LAUNCH_REPORT_FD) < 0)
+    log_init("launcher", LOG_ERROR); /* of capabilities that this machine does not have */
+    if (setgroups(array_length(groups), groups) < 0 || confine_apply(keep, false, NULL) < 0 ||
+        dup2(report, 20) < 0 || dup2(null, STDIN_FILENO) < 0 || dup2(20, LAUNCH_REPORT_FD) < 0)
         _exit(126);
     (void)execv(STORAGED_BIN_DIR "/zdblaunch", (char *const *)(uintptr_t)arguments);
     _exit(127);

@@ -6,6 +6,7 @@
 #include "launch_private.h"
 
 #include "base/cleanup.h"
+#include "base/log.h"
 #include "base/step.h"
 #include "cgroup.h"
 
@@ -100,8 +101,15 @@ static int set_limits(const struct launch *launch, struct err *err)
         {"RLIMIT_CORE", RLIMIT_CORE, 0}, /* passwords and everybody's data */
     };
     for (size_t i = 0; i < array_length(limits); i++) {
-        const struct rlimit limit = {limits[i].value, limits[i].value};
-        if (setrlimit(limits[i].resource, &limit) < 0)
+        struct rlimit limit = {limits[i].value, limits[i].value};
+        int rc = setrlimit(limits[i].resource, &limit);
+        if (rc < 0 && errno == EPERM && getrlimit(limits[i].resource, &limit) == 0) {
+            log_warning("a limit stays below what is configured", "limit", limits[i].name, "value",
+                        log_u64(limit.rlim_max));
+            limit.rlim_cur = limit.rlim_max;
+            rc = setrlimit(limits[i].resource, &limit);
+        }
+        if (rc < 0)
             return err_errno(err, errno, limits[i].name, "cannot be set to %ju",
                              (uintmax_t)limits[i].value);
     }
