@@ -44,7 +44,7 @@ void launcher_init(struct launcher *launcher)
 {
     autofree char *dir = path_format("%s/l%u", harness_dir(), n_launchers++);
     autofree char *run = path_format("%s/run", dir);
-    *launcher = (struct launcher){.port = port_find()};
+    *launcher = (struct launcher){.port = port_find(), .files = 777};
     make_dir(dir, 0700);
     make_dir(run, 0755);
     (void)snprintf(launcher->home, sizeof launcher->home, "%s/home", dir);
@@ -109,7 +109,7 @@ int port_hold(uint16_t port, bool listening)
 enum { ARGUMENTS_MAX = 32 };
 
 struct flags {
-    char uid[16], gid[16], port[8], last[8];
+    char uid[16], gid[16], port[8], last[8], files[16];
 };
 
 static void list_arguments(const struct launcher *launcher, struct flags *flags,
@@ -117,6 +117,7 @@ static void list_arguments(const struct launcher *launcher, struct flags *flags,
 {
     (void)snprintf(flags->uid, sizeof flags->uid, "%d", LAUNCHER_UID);
     (void)snprintf(flags->gid, sizeof flags->gid, "%d", LAUNCHER_GID);
+    (void)snprintf(flags->files, sizeof flags->files, "%u", launcher->files);
     (void)snprintf(flags->port, sizeof flags->port, "%u", launcher->port);
     (void)snprintf(flags->last, sizeof flags->last, "%u",
                    launcher->port > UINT16_MAX - LAUNCHER_PORTS ? UINT16_MAX
@@ -141,7 +142,7 @@ static void list_arguments(const struct launcher *launcher, struct flags *flags,
                                "--last-port",
                                flags->last,
                                "--files",
-                               "777",
+                               flags->files,
                                "--memory",
                                "512M",
                                "--binary",
@@ -151,12 +152,12 @@ static void list_arguments(const struct launcher *launcher, struct flags *flags,
     memcpy(arguments, all, sizeof all);
 }
 
-/* Confined as zdbd is, and with what it may have and its 0-db may not. */
+/* Confined as zdbd is, with the least that it can keep, and with what its 0-db may not have. */
 _Noreturn static void execute(const struct launcher *launcher, int report)
 {
     static const gid_t groups[] = {7, 8};
-    static const int keep[] = {CAP_CHOWN,  CAP_DAC_OVERRIDE, CAP_FOWNER,  CAP_KILL, CAP_SETGID,
-                               CAP_SETUID, CAP_SYS_RESOURCE, CAP_SETPCAP, -1};
+    static const int keep[] = {CAP_CHOWN,  CAP_DAC_OVERRIDE, CAP_KILL, CAP_SETGID,
+                               CAP_SETUID, CAP_SETPCAP,      -1};
     const char *arguments[ARGUMENTS_MAX];
     struct flags flags;
     sigset_t blocked;

@@ -20,7 +20,8 @@ struct launcher {
     char home[HARNESS_PATH_MAX];
     char run[HARNESS_PATH_MAX]; /* <run_dir>/zdb/<pool> */
     char binary[HARNESS_PATH_MAX];
-    uint16_t port; /* proposed; the range begins there */
+    uint16_t port;  /* proposed; the range begins there */
+    uint32_t files; /* 777 */
     bool upstream;
     pid_t pid; /* of what was launched last; 0: none, or it was waited for */
 };

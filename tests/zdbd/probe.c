@@ -5,6 +5,7 @@
 #include <signal.h>
 #include <stdio.h>
 #include <string.h>
+#include <sys/mman.h>
 #include <sys/prctl.h>
 #include <unistd.h>
 
@@ -25,6 +26,10 @@ int main(int argc, char **argv)
     printf("read elsewhere: %s\n", result_of(open("/dev/null", O_RDONLY)));
     printf("read data: %s\n", result_of(open("/proc/self/fd/0/data", O_RDONLY | O_DIRECTORY)));
     printf("become root: %s\n", result_of(setuid(0)));
+    printf("take a gigabyte: %s\n", mmap(NULL, 1 << 30, PROT_READ | PROT_WRITE,
+                                         MAP_PRIVATE | MAP_ANONYMOUS, -1, 0) == MAP_FAILED
+                                        ? strerrorname_np(errno)
+                                        : "done");
     printf("arguments:");
     for (int i = 0; i < argc; i++)
         printf(" %s", argv[i]);

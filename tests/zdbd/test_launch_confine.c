@@ -2,6 +2,8 @@
  * itself. */
 #include "launcher.h"
 
+#include "worker/confine.h"
+
 #include <dirent.h>
 #include <errno.h>
 #include <signal.h>
@@ -18,10 +20,11 @@ static char *proc_text(const char *name, size_t *out_size)
 }
 
 /* Launches what stops by itself, and waits until it has. */
-static void start_probe(bool upstream)
+static void start_probe_with(uint32_t files, bool upstream)
 {
     int status;
     launcher_init(&one);
+    one.files = files;
     (void)snprintf(one.binary, sizeof one.binary, "%s/zdbprobe", STORAGED_BIN_DIR);
     one.upstream = upstream;
     struct launch_report report = launcher_try(&one);
@@ -29,6 +32,11 @@ static void start_probe(bool upstream)
         fail_msg("launch failed: %s", report.message);
     assert_int_equal(waitpid(one.pid, &status, WUNTRACED), one.pid);
     assert_true(WIFSTOPPED(status));
+}
+
+static void start_probe(bool upstream)
+{
+    start_probe_with(777, upstream);
 }
 
 static void must_have_line(const char *text, const char *line)
@@ -92,8 +100,25 @@ static void it_has_its_limits(void)
     uint64_t memory = limit_of(limits, "Max data size");
     assert_int_equal(limit_of(limits, "Max open files"), 777);
     assert_int_equal(limit_of(limits, "Max core file size"), 0);
-    /* Sanitized, it has room for the sanitizer's shadow as well. */
-    assert_int_equal(memory % (UINT64_C(1) << 46), 512 * MiB);
+    autofree char *log = file_read(launcher_run(&one, "log"), NULL);
+#ifdef __SANITIZE_ADDRESS__ /* there is room for the sanitizer's shadow as well */
+    assert_int_equal(memory, 512 * MiB + (UINT64_C(1) << 46));
+    must_have_line(log, "take a gigabyte: done");
+#else
+    assert_int_equal(memory, 512 * MiB);
+    must_have_line(log, "take a gigabyte: ENOMEM");
+#endif
+    launcher_end(&one);
+}
+
+/* Who may not raise a limit has a stricter one, and says so. */
+static void a_limit_that_cannot_be_raised_stays(void)
+{
+    start_probe_with(CONFINE_FILES_MAX + 1000, false);
+    autofree char *limits = proc_text("limits", NULL);
+    autofree char *log = file_read(launcher_run(&one, "log"), NULL);
+    assert_in_range(limit_of(limits, "Max open files"), 1024, CONFINE_FILES_MAX);
+    assert_non_null(strstr(log, "RLIMIT_NOFILE"));
     launcher_end(&one);
 }
 
@@ -193,6 +218,7 @@ int main(int argc, char **argv)
         harness_case(its_status_is_that_of_nobody),
         harness_case(it_leads_a_session_of_its_own),
         harness_case(it_has_its_limits),
+        harness_case(a_limit_that_cannot_be_raised_stays),
         harness_case(it_has_three_descriptors_and_its_place),
         harness_case(it_finds_itself_alone),
         harness_case(its_environment_is_a_path),

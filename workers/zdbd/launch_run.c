@@ -20,20 +20,34 @@
 
 enum { PARENT_MODE = 0711, RUN_MODE = 0700 };
 
+/* A directory of another's is root's for as long as its mode is changed: so CAP_FOWNER is not
+ * needed. */
+static int settle(int fd, uid_t uid, gid_t gid, mode_t mode)
+{
+    struct stat status;
+    if (fstat(fd, &status) < 0)
+        return -errno;
+    bool changed = (status.st_mode & 07777) != mode;
+    bool moved = status.st_uid != uid || status.st_gid != gid;
+    if (changed && status.st_uid != 0 && step_around(fchown(fd, 0, 0)) < 0)
+        return -errno;
+    if (changed && step_around(fchmod(fd, mode)) < 0)
+        return -errno;
+    if ((moved || changed) && step_around(fchown(fd, uid, gid)) < 0)
+        return -errno;
+    return 0;
+}
+
 /* Makes it, or takes what is there: the descriptor or -errno. */
 static int make_dir(int at, const char *path, uid_t uid, gid_t gid, mode_t mode)
 {
-    struct stat status;
     if (step_around(mkdirat(at, path, 0700)) < 0 && errno != EEXIST)
         return -errno;
     autoclose int fd = openat(at, path, O_RDONLY | O_DIRECTORY | O_NOFOLLOW | O_CLOEXEC);
-    if (fd < 0 || fstat(fd, &status) < 0)
+    if (fd < 0)
         return -errno;
-    if ((status.st_mode & 07777) != mode && step_around(fchmod(fd, mode)) < 0)
-        return -errno;
-    if ((status.st_uid != uid || status.st_gid != gid) && step_around(fchown(fd, uid, gid)) < 0)
-        return -errno;
-    return take_fd(&fd);
+    int rc = settle(fd, uid, gid, mode);
+    return rc < 0 ? rc : take_fd(&fd);
 }
 
 int launch_make_run_dir(struct launch *launch, struct err *err)
