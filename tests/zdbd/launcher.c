@@ -159,7 +159,7 @@ _Noreturn static void execute(const struct launcher *launcher, int report)
     static const int keep[] = {CAP_CHOWN,  CAP_DAC_OVERRIDE, CAP_KILL, CAP_SETGID,
                                CAP_SETUID, CAP_SETPCAP,      -1};
     const char *arguments[ARGUMENTS_MAX];
-    struct flags flags;
+    struct flags flags = {0};
     sigset_t blocked;
     list_arguments(launcher, &flags, arguments);
     (void)signal(SIGPIPE, SIG_IGN);

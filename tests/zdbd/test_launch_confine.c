@@ -6,6 +6,7 @@
 
 #include <dirent.h>
 #include <errno.h>
+#include <inttypes.h>
 #include <signal.h>
 #include <stdio.h>
 #include <sys/stat.h>
@@ -88,7 +89,7 @@ static uint64_t limit_of(const char *limits, const char *name)
     uint64_t soft, hard;
     const char *at = strstr(limits, name);
     assert_non_null(at);
-    assert_int_equal(sscanf(at + strlen(name), "%ju %ju", &soft, &hard), 2);
+    assert_int_equal(sscanf(at + strlen(name), "%" SCNu64 " %" SCNu64, &soft, &hard), 2);
     assert_int_equal(soft, hard);
     return soft;
 }
