@@ -51,7 +51,7 @@ static void get_late(struct node *node, const void *input, struct rpc_call *call
         space = namespaces_find(&node->namespaces, request->id);
     if (err.code == ERR_OK && (!space || !is_listed(space))) {
         const char *what = *request->name ? request->name : request->id;
-        (void)err_set(&err, ERR_NOT_FOUND, 0, what, "there is no namespace %s", what);
+        (void)order_not_found(node, space, what, &err);
     }
     if (err.code != ERR_OK) {
         rpc_call_fail(call, &err);
@@ -201,8 +201,7 @@ static void usage_late(struct node *node, const void *input, struct rpc_call *ca
     if (rc == 0) {
         struct namespace *space = namespaces_find(&node->namespaces, request->id);
         rc = space && is_listed(space) ? ask_usage(space, call, &err)
-                                       : err_set(&err, ERR_NOT_FOUND, 0, request->id,
-                                                 "there is no namespace %s", request->id);
+                                       : order_not_found(node, space, request->id, &err);
     }
     if (rc < 0)
         rpc_call_fail(call, &err);

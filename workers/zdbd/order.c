@@ -406,6 +406,13 @@ static void refuse_busy(const struct namespace *space, struct rpc_call *call)
     rpc_call_fail(call, &err);
 }
 
+int order_not_found(const struct node *node, const struct namespace *space, const char *object,
+                    struct err *err)
+{
+    int rc = space ? 0 : pools_check_known(node, object, err);
+    return rc < 0 ? rc : err_set(err, ERR_NOT_FOUND, 0, object, "there is no namespace %s", object);
+}
+
 struct namespace *order_find_free(struct node *node, const char *id, gate_pass_fn begin,
                                   const void *input, struct rpc_call *call)
 {
@@ -417,7 +424,8 @@ struct namespace *order_find_free(struct node *node, const char *id, gate_pass_f
     }
     space = namespaces_find(&node->namespaces, id);
     if (!space || space->phase != NAMESPACE_LIVE) {
-        rpc_call_refuse(call, ERR_NOT_FOUND, id, "there is no namespace %s", id);
+        (void)order_not_found(node, space, id, &err);
+        rpc_call_fail(call, &err);
         return NULL;
     }
     if (space->order && !space->order->call && !space->order->follower.call) {

@@ -131,5 +131,8 @@ struct namespace *order_find_free(struct node *node, const char *id, gate_pass_f
 /* -ERR_INVALID_ARGUMENT says what is wrong with it. */
 int order_check_password(const ProtobufCBinaryData *password, struct err *err);
 int order_check_id(const char *id, struct err *err);
+/* Of `space`, which is gone or NULL: NOT_FOUND, or UNAVAILABLE where it may only be unknown. */
+int order_not_found(const struct node *node, const struct namespace *space, const char *object,
+                    struct err *err);
 
 #endif

@@ -106,7 +106,12 @@ void release_begin(struct node *node, const void *input, struct rpc_call *call)
         return;
     }
     struct namespace *space = namespaces_find(&node->namespaces, request->id);
-    if (!space || (space->phase != NAMESPACE_LIVE && !space->order)) {
+    if (!space && pools_check_known(node, request->id, &err) < 0) {
+        rpc_call_fail(call, &err);
+        return;
+    }
+    /* What is dying was released, by this call or another. */
+    if (!space || space->phase == NAMESPACE_DYING || space->phase == NAMESPACE_UNDONE) {
         answer_release(call, space && space->phase == NAMESPACE_DYING);
         return;
     }

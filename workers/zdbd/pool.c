@@ -13,6 +13,8 @@
 #include <string.h>
 #include <strings.h>
 
+enum { RETRY_AFTER_MS = 1000 };
+
 #define STATE(name) STORAGE__V1__POOL_STATE__POOL_STATE_##name
 
 static size_t position(const struct node *node, const char *id)
@@ -105,8 +107,38 @@ void pool_learn(struct pool *pool, const Storage__V1__PoolInfo *info)
         return;
     }
     pool->state = info->state;
+    pool->opened_once |= pool_is_mounted(pool);
     pool->disk_type = info->disk_type;
     (void)snprintf(pool->reason, sizeof pool->reason, "%s", info->reason);
+}
+
+/* It needs nothing but time. */
+static bool is_pending(const struct pool *pool)
+{
+    return pool->state == STATE(OPENING) || pool->state == STATE(FENCED);
+}
+
+/* One that has failed is not waited for, as poold does not. */
+static bool may_open(const struct pool *pool)
+{
+    return is_pending(pool) || pool->state == STATE(INCOMPLETE) || pool->state == STATE(DUPLICATE);
+}
+
+int pools_check_known(const struct node *node, const char *object, struct err *err)
+{
+    int rc = 0;
+    for (size_t i = 0; i < node->n_pools; i++) {
+        const struct pool *pool = node->pools[i];
+        if (pool->opened_once || !may_open(pool))
+            continue;
+        if (rc == 0)
+            rc = err_set(err, ERR_UNAVAILABLE, 0, object, "it may be on a pool that is not open");
+        if (is_pending(pool))
+            err_retryable(err, RETRY_AFTER_MS);
+        err_blocker(err, "pool %s: %s", pool->id,
+                    *pool->reason ? pool->reason : "it is being opened");
+    }
+    return rc;
 }
 
 void pool_learn_home(struct pool *pool, const Storage__V1__BookingHome *home)
@@ -205,7 +237,8 @@ int pool_check_up(const struct pool *pool, struct err *err)
     if (!pool_is_mounted(pool)) {
         int rc = err_set(err, ERR_UNAVAILABLE, 0, pool->id, "the pool %s is not mounted%s%s",
                          pool->id, *pool->reason ? ": " : "", pool->reason);
-        err_retryable(err, 1000);
+        if (is_pending(pool))
+            err_retryable(err, RETRY_AFTER_MS);
         return rc;
     }
     if (!pool->instance)

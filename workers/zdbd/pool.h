@@ -20,6 +20,7 @@ struct pool {
     char id[UUID_TEXT_SIZE];
     Storage__V1__PoolState state; /* UNSPECIFIED: poold has not told of it yet */
     char reason[ERR_MESSAGE_MAX];
+    bool opened_once; /* what is booked on it is known */
     Storage__V1__DiskType disk_type;
     char home[PATH_MAX]; /* empty: not known yet, since nothing is booked there */
     uid_t uid;
@@ -41,6 +42,9 @@ void pool_free(struct pool *pool);
 void pool_learn(struct pool *pool, const Storage__V1__PoolInfo *info);
 void pool_learn_home(struct pool *pool, const Storage__V1__BookingHome *home);
 bool pool_is_mounted(const struct pool *pool);
+/* What nobody knows may be on a pool that was not open yet and can be opened as it is:
+ * -ERR_UNAVAILABLE then, which names each. */
+int pools_check_known(const struct node *node, const char *object, struct err *err);
 
 /* Is its 0-db needed, and can it run? Starts or stops it. */
 void pool_review_need(struct pool *pool);
