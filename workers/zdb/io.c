@@ -12,6 +12,11 @@
 
 struct io_counters io_counters[IO_KINDS];
 
+bool io_is_full(int rc)
+{
+    return rc == -ENOSPC || rc == -EDQUOT;
+}
+
 static int finish_read(enum io_kind kind, uint64_t done, int rc)
 {
     io_counters[kind].read_bytes += done;
@@ -79,7 +84,7 @@ int io_read_two(int fd, enum io_kind kind, struct iovec parts[2], uint64_t offse
 static int finish_write(enum io_kind kind, uint64_t done, int rc)
 {
     io_counters[kind].written_bytes += done;
-    if (rc < 0)
+    if (rc < 0 && !io_is_full(rc))
         io_counters[kind].write_failed++;
     return rc;
 }

@@ -5,11 +5,15 @@
 #ifndef WORKERS_ZDB_IO_H
 #define WORKERS_ZDB_IO_H
 
+#include <stdbool.h>
 #include <stddef.h>
 #include <stdint.h>
 #include <sys/uio.h>
 
 enum io_kind { IO_INDEX, IO_DATA, IO_KINDS };
+
+/* No room, on the disk or in our share of it: that is refused, and no failure of the disk's. */
+bool io_is_full(int rc);
 
 /* What INFO tells. */
 struct io_counters {

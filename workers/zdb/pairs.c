@@ -176,6 +176,8 @@ int ns_flush(struct ns *ns)
 void ns_count_error(struct ns *ns, enum io_kind kind, int rc)
 {
     struct ns_errors *errors = kind == IO_DATA ? &ns->data_errors : &ns->index_errors;
+    if (io_is_full(rc))
+        return;
     if (rc == -ENODATA || rc == -EBADMSG)
         errors->faults++;
     else

@@ -17,8 +17,7 @@ static enum store_status refuse(struct ns *ns, enum io_kind kind, int rc)
 {
     if (rc == -ENOMEM)
         return STORE_NO_MEMORY;
-    if (rc != -ENOSPC && rc != -EDQUOT)
-        ns_count_error(ns, kind, rc);
+    ns_count_error(ns, kind, rc);
     return kind == IO_DATA ? STORE_DATA_FAILED : STORE_INDEX_FAILED;
 }
 
