@@ -13,7 +13,7 @@
 #define INSTBED_POOL "7d1c0000-0000-4000-8000-0000000000bb"
 #define IS(name)     STORAGE__V1__ZDBSTATE__ZDB_STATE_##name
 
-enum { INSTBED_UID = 861300, INSTBED_TOLD_MAX = 256, INSTBED_PORTS = 3 };
+enum { INSTBED_UID = 861300, INSTBED_TOLD_MAX = 256, INSTBED_PORT = 9900, INSTBED_PORTS = 3 };
 
 struct instbed_told {
     char topic[32];
@@ -38,6 +38,10 @@ struct instbed {
     size_t n_told_before, n_changes_before; /* what a wait has seen */
 };
 
+/* harness_main(), in a network of its own: the ports are nobody else's. */
+int instbed_main(int argc, char **argv, const char *group, const struct harness_case *cases,
+                 size_t n_cases);
+
 /* An instance that nobody wants yet; with a stand-in for its 0-db if there is a script. Times are
  * short from now on, but for those that the test is to see. */
 void instbed_open(struct instbed *bed, const char *script);
@@ -61,6 +65,8 @@ const char *instbed_wait_told(struct instbed *bed, const char *topic);
 bool instbed_was_told(const struct instbed *bed, const char *topic);
 /* A TCP port that is held by this listener; -1 if it is not to be had. */
 int instbed_hold(uint16_t port);
+/* For instance_send(). */
+void instbed_ignore(const redisReply *reply, const struct err *err, void *data);
 /* Until the 0-db has answered; NULL-terminated words. The reply's text. */
 const char *instbed_ask(struct instbed *bed, const char *const *words);
 #define instbed_ask(bed, ...) instbed_ask((bed), (const char *const[]){__VA_ARGS__, NULL})

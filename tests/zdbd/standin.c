@@ -27,9 +27,9 @@
 #include <sys/socket.h>
 #include <sys/un.h>
 
-enum { LINE_MAX_BYTES = 512, WORDS_MAX = 8, WORD_MAX = 256, LAST_WISH = 30 };
+enum { LINE_MAX_BYTES = 512, WORDS_MAX = 8, WORD_MAX = 64 * 1024, LAST_WISH = 30 };
 
-static char stored[WORD_MAX] = "";
+static char stored[WORD_MAX], words[WORDS_MAX][WORD_MAX];
 
 /* --- the script ------------------------------------------------------------------------------ */
 
@@ -83,9 +83,7 @@ static void say(int fd, const char *text)
 
 static void say_bulk(int fd, const char *text)
 {
-    char reply[2 * LINE_MAX_BYTES];
-    (void)snprintf(reply, sizeof reply, "$%zu\r\n%s\r\n", strlen(text), text);
-    say(fd, reply);
+    (void)dprintf(fd, "$%zu\r\n%s\r\n", strlen(text), text);
 }
 
 static void say_lines(int fd, char *lines)
@@ -96,7 +94,7 @@ static void say_lines(int fd, char *lines)
     say_bulk(fd, lines);
 }
 
-static void answer(int fd, int n, char words[][WORD_MAX])
+static void answer(int fd, int n)
 {
     const char *name = words[0];
     if (strcmp(name, "SET") == 0 && n == 3) {
@@ -116,12 +114,12 @@ static void answer(int fd, int n, char words[][WORD_MAX])
 }
 
 /* False when the connection is to be closed. */
-static bool serve(int fd, int n, char words[][WORD_MAX])
+static bool serve(int fd, int n)
 {
     struct rule rule;
     note(words[0]);
     if (!find_rule(words[0], NULL, &rule))
-        answer(fd, n, words);
+        answer(fd, n);
     else if (strcmp(rule.action, "hang") == 0)
         hang();
     else if (strcmp(rule.action, "close") == 0)
@@ -153,7 +151,6 @@ static bool read_word(FILE *in, char out[WORD_MAX])
 
 static void converse(int fd)
 {
-    char words[WORDS_MAX][WORD_MAX];
     FILE *in = fdopen(dup(fd), "r");
     bool goes_on = in;
     while (goes_on) {
@@ -161,7 +158,7 @@ static void converse(int fd)
         goes_on = n > 0 && n <= WORDS_MAX;
         for (int i = 0; goes_on && i < n; i++)
             goes_on = read_word(in, words[i]);
-        goes_on = goes_on && serve(fd, n, words);
+        goes_on = goes_on && serve(fd, n);
     }
     if (in)
         (void)fclose(in);
@@ -169,6 +166,7 @@ static void converse(int fd)
 
 int main(int argc, char **argv)
 {
+    (void)signal(SIGPIPE, SIG_IGN);
     struct sockaddr_un address = {.sun_family = AF_UNIX};
     struct rule rule;
     for (int i = 1; i + 1 < argc; i++)

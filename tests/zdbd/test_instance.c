@@ -497,5 +497,5 @@ int main(int argc, char **argv)
         harness_case(a_launcher_that_hangs_is_killed),
         harness_case(it_can_be_let_go_of_at_any_time),
     };
-    return harness_main(argc, argv, "zdbd_instance", cases, array_length(cases));
+    return instbed_main(argc, argv, "zdbd_instance", cases, array_length(cases));
 }

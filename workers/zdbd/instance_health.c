@@ -19,12 +19,13 @@
 
 #define CANARY INSTANCE_CANARY_NAMESPACE
 #define KEY    "canary"
-#define LIMIT  "4096" /* of its values; what it wrote over counts against CANARY_MAX_BYTES */
+#define LIMIT  "131072" /* of its values; what it wrote over counts against CANARY_MAX_BYTES */
 
 enum {
+    /* A file has room for 64 KiB more than it needs, which is to be used up soon. A request of
+     * more would wait for its share of a 0-db's memory, behind clients who take their time. */
+    VALUE_BYTES = 60 * 1024,
     NO_ROOM_BYTES = 1024 * 1024, /* with less the disk is full, whatever a 0-db calls it */
-    WORDS_MAX = 4,
-    SAID_MAX = 80,
 };
 
 static const char *const counters[HEALTH_COUNTERS] = {
@@ -33,9 +34,7 @@ static const char *const counters[HEALTH_COUNTERS] = {
 
 /* --- what is found --------------------------------------------------------------------------- */
 
-/* The worst of a round counts, and of that the first. */
-__attribute__((format(printf, 3, 4))) static void
-find(struct health *health, enum health_verdict verdict, const char *fmt, ...)
+void health_find(struct health *health, enum health_verdict verdict, const char *fmt, ...)
 {
     va_list ap;
     if (verdict <= health->verdict)
@@ -46,16 +45,20 @@ find(struct health *health, enum health_verdict verdict, const char *fmt, ...)
     va_end(ap);
 }
 
-/* What a 0-db says goes into messages: printable, and short. */
-static void find_refusal(struct health *health, const char *command, const redisReply *reply)
+void health_quote(char out_text[HEALTH_QUOTE_MAX], const char *said)
 {
-    char said[SAID_MAX] = "";
-    bool is_text = reply->type == REDIS_REPLY_ERROR || reply->type == REDIS_REPLY_STATUS;
-    (void)snprintf(said, sizeof said, "%s", is_text ? reply->str : "an answer that makes no sense");
-    for (char *at = said; *at; at++)
+    (void)snprintf(out_text, HEALTH_QUOTE_MAX, "%s", said);
+    for (char *at = out_text; *at; at++)
         if (!isprint((unsigned char)*at))
             *at = '?';
-    find(health, HEALTH_SICK, "its canary failed: %s: %s", command, said);
+}
+
+static void find_refusal(struct health *health, const char *command, const redisReply *reply)
+{
+    char said[HEALTH_QUOTE_MAX];
+    bool is_text = reply->type == REDIS_REPLY_ERROR || reply->type == REDIS_REPLY_STATUS;
+    health_quote(said, is_text ? reply->str : "an answer that makes no sense");
+    health_find(health, HEALTH_SICK, "its canary failed: %s: %s", command, said);
 }
 
 static bool is_status(const redisReply *reply, int type, const char *text)
@@ -86,10 +89,19 @@ static void on_made(const redisReply *reply, const struct err *err, void *data)
         find_refusal(health, "NSNEW", reply);
 }
 
+static bool is_refused(const redisReply *reply)
+{
+    return is_status(reply, REDIS_REPLY_ERROR, "Cannot write data right now") ||
+           is_status(reply, REDIS_REPLY_ERROR, "Cannot write index right now");
+}
+
 static void on_kept(const redisReply *reply, const struct err *err, void *data)
 {
     struct health *health = health_of(err, data);
-    if (health && !is_ok(reply))
+    if (!health)
+        return;
+    health->refused = health->refused || is_refused(reply);
+    if (!is_ok(reply) && !is_refused(reply))
         find_refusal(health, "NSSET", reply);
 }
 
@@ -99,7 +111,7 @@ static void on_selected(const redisReply *reply, const struct err *err, void *da
     if (!health)
         return;
     health->made = is_ok(reply);
-    if (!health->made)
+    if (!health->made && !health->refused)
         find_refusal(health, "SELECT", reply);
 }
 
@@ -108,10 +120,24 @@ static void on_set(const redisReply *reply, const struct err *err, void *data)
     struct health *health = health_of(err, data);
     if (!health || !health->made)
         return;
-    health->refused = is_status(reply, REDIS_REPLY_ERROR, "Cannot write data right now") ||
-                      is_status(reply, REDIS_REPLY_ERROR, "Cannot write index right now");
+    health->refused = is_refused(reply);
     if (!health->refused && !is_status(reply, REDIS_REPLY_STRING, KEY))
         find_refusal(health, "SET", reply);
+}
+
+/* The same text all over. */
+static void write_value(const struct health *health, char out[VALUE_BYTES])
+{
+    for (size_t i = 0; i < VALUE_BYTES; i++)
+        out[i] = health->value[i % (UUID_TEXT_SIZE - 1)];
+}
+
+static bool is_value(const struct health *health, const redisReply *reply)
+{
+    char expected[VALUE_BYTES];
+    write_value(health, expected);
+    return reply->type == REDIS_REPLY_STRING && reply->len == VALUE_BYTES &&
+           memcmp(reply->str, expected, VALUE_BYTES) == 0;
 }
 
 static void on_got(const redisReply *reply, const struct err *err, void *data)
@@ -121,8 +147,8 @@ static void on_got(const redisReply *reply, const struct err *err, void *data)
         return;
     if (reply->type == REDIS_REPLY_ERROR)
         find_refusal(health, "GET", reply);
-    else if (!is_status(reply, REDIS_REPLY_STRING, health->value))
-        find(health, HEALTH_LIES, "its canary failed: GET gives what was not SET");
+    else if (!is_value(health, reply))
+        health_find(health, HEALTH_LIES, "its canary failed: GET gives what was not SET");
 }
 
 static void on_checked(const redisReply *reply, const struct err *err, void *data)
@@ -130,7 +156,7 @@ static void on_checked(const redisReply *reply, const struct err *err, void *dat
     struct health *health = health_of(err, data);
     if (health && health->made && !health->refused &&
         (reply->type != REDIS_REPLY_INTEGER || reply->integer != 1))
-        find(health, HEALTH_SICK, "its canary failed: CHECK finds it broken");
+        health_find(health, HEALTH_SICK, "its canary failed: CHECK finds it broken");
 }
 
 static void on_left(const redisReply *reply, const struct err *err, void *data)
@@ -170,8 +196,8 @@ static void compare_counters(struct health *health, const redisReply *info)
             (void)nsinfo_find_number(info->str, counters[i], &now);
         health->counters[i] = now;
         if (now > was)
-            find(health, HEALTH_SICK, "its disk fails: %s rose from %" PRIu64 " to %" PRIu64,
-                 counters[i], was, now);
+            health_find(health, HEALTH_SICK, "its disk fails: %s rose from %" PRIu64 " to %" PRIu64,
+                        counters[i], was, now);
     }
 }
 
@@ -183,11 +209,12 @@ static void judge_refusal(struct health *health)
     health->known_canary_errors = health->canary_errors;
     if (full && health->verdict <= HEALTH_SICK && (health->refused || !health->made)) {
         health->verdict = HEALTH_WELL;
-        find(health, HEALTH_FULL, "its disk is full: it refuses the canary");
+        health_find(health, HEALTH_FULL, "its disk is full: it refuses the canary");
     } else if (health->refused && failed) {
-        find(health, HEALTH_SICK, "its canary failed: it cannot be written to the disk");
+        health_find(health, HEALTH_SICK, "its canary failed: it cannot be written to the disk");
     } else if (health->refused) {
-        find(health, HEALTH_FULL, "its disk is full, or its share of it: it refuses the canary");
+        health_find(health, HEALTH_FULL,
+                    "its disk is full, or its share of it: it refuses the canary");
     }
 }
 
@@ -205,15 +232,13 @@ static void tell(struct instance *instance)
                       health->finding);
 }
 
-static bool say(struct instance *instance, link_done done, const char *const words[WORDS_MAX])
+bool(health_say)(struct instance *instance, link_done done, const char *const *words)
 {
     int n = 0;
-    while (n < WORDS_MAX && words[n])
+    while (words[n])
         n++;
     return link_send(instance->link, n, words, NULL, done, instance, NULL) == 0;
 }
-#define say(instance, done, ...)                                                                   \
-    say((instance), (done), (const char *const[WORDS_MAX]){__VA_ARGS__})
 
 static void on_told(const redisReply *reply, const struct err *err, void *data)
 {
@@ -223,11 +248,13 @@ static void on_told(const redisReply *reply, const struct err *err, void *data)
         return;
     health->running = false;
     compare_counters(health, reply);
+    sweep_judge(&health->sweep, health);
     judge_refusal(health);
     tell(instance);
-    if (health->canary_bytes >= INSTANCE_CANARY_MAX_BYTES &&
-        say(instance, on_left, "NSDEL", CANARY))
+    if (health->verdict == HEALTH_WELL && health->canary_bytes >= INSTANCE_CANARY_MAX_BYTES &&
+        health_say(instance, on_left, "NSDEL", CANARY))
         health->made = false;
+    sweep_run(instance);
     /* Once: what a new process does not mend, another one does not either. */
     if (health->verdict == HEALTH_WELL)
         health->lied = false;
@@ -241,10 +268,20 @@ static bool make_namespace(struct instance *instance)
 {
     struct health *health = &instance->health;
     uuid_random(health->password);
-    return say(instance, on_made, "NSNEW", CANARY) &&
-           say(instance, on_kept, "NSSET", CANARY, "password", health->password) &&
-           say(instance, on_kept, "NSSET", CANARY, "public", "0") &&
-           say(instance, on_kept, "NSSET", CANARY, "maxsize", LIMIT);
+    return health_say(instance, on_made, "NSNEW", CANARY) &&
+           health_say(instance, on_kept, "NSSET", CANARY, "password", health->password) &&
+           health_say(instance, on_kept, "NSSET", CANARY, "public", "0") &&
+           health_say(instance, on_kept, "NSSET", CANARY, "maxsize", LIMIT);
+}
+
+static bool set_value(struct instance *instance)
+{
+    char value[VALUE_BYTES];
+    const char *const words[] = {"SET", KEY, value};
+    static const size_t lengths[] = {sizeof "SET" - 1, sizeof KEY - 1, VALUE_BYTES};
+    uuid_random(instance->health.value);
+    write_value(&instance->health, value);
+    return link_send(instance->link, 3, words, lengths, on_set, instance, NULL) == 0;
 }
 
 static void run_round(struct instance *instance)
@@ -255,14 +292,14 @@ static void run_round(struct instance *instance)
     health->refused = false;
     health->free_bytes = UINT64_MAX;
     health->canary_bytes = 0;
-    uuid_random(health->value);
-    health->running =
-        (health->made || make_namespace(instance)) &&
-        say(instance, on_selected, "SELECT", CANARY, health->password) &&
-        say(instance, on_set, "SET", KEY, health->value) && say(instance, on_got, "GET", KEY) &&
-        say(instance, on_checked, "CHECK", KEY) && say(instance, on_left, "SELECT", "default") &&
-        say(instance, on_canary, "NSINFO", CANARY) && say(instance, on_room, "NSINFO", "default") &&
-        say(instance, on_told, "INFO");
+    health->running = (health->made || make_namespace(instance)) &&
+                      health_say(instance, on_selected, "SELECT", CANARY, health->password) &&
+                      set_value(instance) && health_say(instance, on_got, "GET", KEY) &&
+                      health_say(instance, on_checked, "CHECK", KEY) &&
+                      health_say(instance, on_left, "SELECT", "default") &&
+                      health_say(instance, on_canary, "NSINFO", CANARY) &&
+                      health_say(instance, on_room, "NSINFO", "default") &&
+                      health_say(instance, on_told, "INFO");
 }
 
 /* --- life ------------------------------------------------------------------------------------ */
@@ -296,5 +333,7 @@ void health_end(struct instance *instance)
 void health_forget(struct instance *instance)
 {
     memset(instance->health.counters, 0, sizeof instance->health.counters);
+    memset(&instance->health.sweep, 0, sizeof instance->health.sweep);
     instance->health.known_canary_errors = 0;
+    instance->health.told_finding[0] = '\0';
 }

@@ -25,6 +25,23 @@ enum health_verdict { HEALTH_WELL, HEALTH_FULL, HEALTH_SICK, HEALTH_LIES };
 /* Which figures of INFO count failures. */
 enum { HEALTH_COUNTERS = 4 };
 
+/*
+ * The errors that each namespace counts: broken entries show nowhere else. Some namespaces are
+ * asked after each round, all of them in turn. Those that had errors are remembered, up to a most
+ * number.
+ */
+enum { SWEEP_AT_ONCE = 64, SWEEP_KNOWN_MAX = 32, SWEEP_NAME_MAX = 128 };
+
+struct sweep {
+    unsigned next; /* in NSLIST's order */
+    struct sweep_known {
+        char name[SWEEP_NAME_MAX + 1];
+        uint64_t errors;
+    } known[SWEEP_KNOWN_MAX];
+    unsigned n_known;              /* that were ever entered: the oldest give way */
+    char finding[ERR_MESSAGE_MAX]; /* since the last round; empty: nothing */
+};
+
 /* The canary of one instance, and the errors its 0-db has counted. */
 struct health {
     uv_timer_t timer;
@@ -41,6 +58,7 @@ struct health {
     uint64_t counters[HEALTH_COUNTERS], known_canary_errors;
     enum health_verdict told;
     char told_finding[ERR_MESSAGE_MAX];
+    struct sweep sweep;
     bool lied; /* and was ended for it; not again before it was well */
 };
 
@@ -88,5 +106,20 @@ void health_begin(struct instance *instance);
 void health_end(struct instance *instance);
 /* Its process is a new one, whose counters begin at 0. */
 void health_forget(struct instance *instance);
+
+/* Of a round: the worst counts, and of that the first. */
+void health_find(struct health *health, enum health_verdict verdict, const char *fmt, ...)
+    __attribute__((format(printf, 3, 4)));
+/* A command of terminated words, to be answered to the instance; false if it cannot be sent. */
+bool health_say(struct instance *instance, link_done done, const char *const *words);
+#define health_say(instance, done, ...)                                                            \
+    health_say((instance), (done), (const char *const[]){__VA_ARGS__, NULL})
+/* What a 0-db says goes into messages: printable, and short. */
+enum { HEALTH_QUOTE_MAX = 160 };
+void health_quote(char out_text[HEALTH_QUOTE_MAX], const char *said);
+
+/* Asks some namespaces; what is found counts in the next round. */
+void sweep_run(struct instance *instance);
+void sweep_judge(struct sweep *sweep, struct health *health);
 
 #endif
