@@ -72,7 +72,10 @@ static struct node *start_with_pools(void)
     struct disk *disks[POOLS + 1] = {NULL};
     for (size_t i = 0; i < POOLS; i++)
         disks[i] = disk_create(DISK_BYTES, DISK_SSD);
-    struct node *node = zdbnode_start_list(disks);
+    struct node *node = zdbnode_create_list(disks);
+    node_set(node, "supervisor.healthy_ms", "1"); /* a death is no failure, to be waited for */
+    node_start(node);
+    node_wait_cache(node, true);
     autoerr struct err err = {0};
     autoreply Storage__V1__ListPoolsReply *pools = NULL;
     assert_ok(call_pools(node->storage, &pools, &err), &err);

@@ -75,7 +75,7 @@ static int change(struct storage *storage, const char *name, char id[40], size_t
 
 /* ---- what is there ---- */
 
-/* As many bookings as namespaces, and nothing on its way out. */
+/* As many bookings as namespaces, nothing on its way out, and the 0-db was told what is noted. */
 static bool has_settled(struct node *node, void *data)
 {
     (void)data;
@@ -85,9 +85,14 @@ static bool has_settled(struct node *node, void *data)
     if (call_bookings(node->storage, &bookings, &err) < 0 ||
         bookings->n_bookings != spaces->n_namespaces)
         return false;
-    for (size_t i = 0; i < spaces->n_namespaces; i++)
+    for (size_t i = 0; i < spaces->n_namespaces; i++) {
         if (spaces->namespaces[i]->state != NAMESPACE(LIVE))
             return false;
+        autoreply Storage__V1__NamespaceUsage *usage =
+            zdbnode_usage(node, spaces->namespaces[i]->id);
+        if (usage->limit_bytes != spaces->namespaces[i]->size_bytes)
+            return false;
+    }
     return true;
 }
 

@@ -321,6 +321,23 @@ static void node_check_log(const struct node *node, bool passed)
             size > LOG_TAIL_BYTES ? log + size - LOG_TAIL_BYTES : log);
 }
 
+/* The 0-db of a node outlive it, and say who they are in its run directory. */
+static void end_zdbs(const struct node *node)
+{
+    autofree char *path = path_format("%s/zdb", node->run_dir);
+    autodir DIR *dir = opendir(path);
+    for (struct dirent *entry; dir && (entry = readdir(dir));) {
+        autofree char *file = path_format("%s/%s/record", path, entry->d_name);
+        autofree char *record = file_try_read(file, NULL);
+        const char *pid = record ? strstr(record, "\npid=") : NULL;
+        autoclose int pidfd = pid ? process_open((pid_t)strtol(pid + 5, NULL, 10)) : -1;
+        if (pidfd < 0)
+            continue;
+        (void)kill((pid_t)strtol(pid + 5, NULL, 10), SIGKILL);
+        (void)process_ended(pidfd, clock_monotonic_ms() + GONE_MS);
+    }
+}
+
 static void node_free(struct node *node, bool passed)
 {
     watch_stop(node->watch);
@@ -336,6 +353,7 @@ static void node_free(struct node *node, bool passed)
             teardown_problem("a worker outlives its killed supervisor");
         (void)close(workers[i]);
     }
+    end_zdbs(node);
     node_check_log(node, passed);
     char *texts[] = {node->dir,    node->run_dir, node->mount_root, node->cache_path,
                      node->config, node->log,     node->allow,      node->extra};
