@@ -55,7 +55,7 @@ const struct setting settings_table[] = {
     KEY("supervisor", "stop_ms", stop_ms, u32, "10000", 1, HOUR_MS,
         "from the order to stop to SIGABRT"),
     KEY("supervisor", "backoff_min_ms", backoff_min_ms, u32, "100", 1, DAY_MS,
-        "the first wait after a failure; each further one doubles it"),
+        "the first wait after a failure, of a 0-db too; each further one doubles it"),
     KEY("supervisor", "backoff_max_ms", backoff_max_ms, u32, "30000", 1, DAY_MS,
         "the longest wait"),
     KEY("supervisor", "backoff_jitter_percent", backoff_jitter_percent, u32, "25", 0, 90,

@@ -150,7 +150,10 @@ static struct node *start_watched(const char *program)
 {
     struct node *node =
         zdbnode_create_list((struct disk *const[]){disk_create(DISK_BYTES, DISK_SSD), NULL});
-    node_set(node, "supervisor.healthy_ms", "1"); /* a death is no failure, to be waited for */
+    /* A death is nothing to wait for. */
+    node_set(node, "supervisor.healthy_ms", "1");
+    node_set(node, "supervisor.backoff_min_ms", "1");
+    node_set(node, "supervisor.backoff_max_ms", "1");
     steps = steps_watch(node, program);
     steps_spare(steps);
     node_start(node);

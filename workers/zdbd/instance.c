@@ -25,6 +25,13 @@ struct instance_times *instance_times(void)
     return &times;
 }
 
+void instance_set_patience(const struct settings *settings)
+{
+    times.backoff_min_ms = settings->backoff_min_ms;
+    times.backoff_max_ms = settings->backoff_max_ms;
+    times.forget_ms = settings->forget_ms;
+}
+
 void instance_tell(struct instance *instance, const char *topic, const char *reason)
 {
     if (!instance->closing)

@@ -49,6 +49,10 @@ struct instance_callbacks {
     void *data;
 };
 
+/* From now on all instances are as patient as the settings say the supervisor is with its workers
+ * (backoff_min_ms, backoff_max_ms, forget_ms). */
+void instance_set_patience(const struct settings *settings);
+
 int instance_new(uv_loop_t *loop, const struct settings *settings, const char *pool,
                  const struct instance_callbacks *callbacks, struct instance **out_instance,
                  struct err *err);

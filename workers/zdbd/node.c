@@ -155,6 +155,7 @@ int node_open(struct node *node, struct worker *worker, struct err *err)
     (void)uv_timer_init(node->loop, &node->soon);
     (void)uv_timer_init(node->loop, &node->stopping);
     node->soon.data = node->stopping.data = node;
+    instance_set_patience(worker->settings);
     int rc = adopt_all(node, err);
     if (rc == 0)
         rc = services_add(&node->services, node, err);
