@@ -40,7 +40,7 @@ struct settings {
     enum log_level log_level;
 
     /* [supervisor] */
-    settings_list workers;           /* diskd poold */
+    settings_list workers;           /* diskd poold zdbd */
     uint32_t beat_ms;                /* 1000 */
     uint32_t beats_missed;           /* 5 */
     uint32_t abort_grace_ms;         /* 2000: SIGABRT to SIGKILL */

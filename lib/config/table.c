@@ -40,7 +40,7 @@ const struct setting settings_table[] = {
     KEY("storaged", "log_level", log_level, level, "info", 0, 0,
         "the least that is logged"),
 
-    KEY("supervisor", "workers", workers, list, "diskd poold", 1, 16,
+    KEY("supervisor", "workers", workers, list, "diskd poold zdbd", 1, 16,
         "the workers, in the order of their start"),
     KEY("supervisor", "beat_ms", beat_ms, u32, "1000", 10, HOUR_MS,
         "how often a worker says that its loop turns"),

@@ -7,7 +7,6 @@
 struct node *zdbnode_create_list(struct disk *const *disks)
 {
     struct node *node = node_create_list(disks);
-    node_set(node, "supervisor.workers", "diskd poold zdbd");
     node_set(node, "spaces.headroom", "0");
     return node;
 }

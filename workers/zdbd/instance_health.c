@@ -9,6 +9,7 @@
 #include "instance_private.h"
 
 #include "base/cleanup.h"
+#include "base/log.h"
 #include "nsinfo.h"
 
 #include <ctype.h>
@@ -307,6 +308,9 @@ static void run_round(struct instance *instance)
 static void on_timer(uv_timer_t *timer)
 {
     struct instance *instance = timer->data;
+    autoerr struct err err = {0};
+    if (process_trim_log(instance->settings, instance->pool, instance->record.uid, &err) < 0)
+        log_err(LOG_WARNING, "a log grows", &err);
     if (!instance->health.running)
         run_round(instance);
 }

@@ -30,11 +30,10 @@ int main(int argc, char **argv)
         CAP_SETUID, /* to become the pool's uid */
         CAP_SETGID,
         CAP_SETPCAP,
-        CAP_CHOWN, /* the run directory and what is in it */
-        CAP_FOWNER,
-        CAP_DAC_OVERRIDE, /* the home, which is the uid's */
-        CAP_KILL,         /* processes of that uid */
-        CAP_SYS_RESOURCE, /* limits above our own */
+        CAP_CHOWN,        /* its run directory */
+        CAP_DAC_OVERRIDE, /* and its home */
+        CAP_KILL,         /* zdbd's own: processes of that uid, through their pidfds */
+        CAP_SYS_RESOURCE, /* more open files than we may have */
         -1,
     };
     static const struct worker_ops ops = {
