@@ -49,7 +49,7 @@ static void print_all(const struct instbed *bed)
     print_message("%s; the 0-db's log: %s\n", instance_reason(bed->instance), log ? log : "none");
 }
 
-static void turn(struct instbed *bed, uint64_t deadline, const char *what)
+void instbed_turn(struct instbed *bed, uint64_t deadline, const char *what)
 {
     if (clock_monotonic_ms() > deadline) {
         print_all(bed);
@@ -67,7 +67,7 @@ const struct instbed_change *instbed_wait(struct instbed *bed, Storage__V1__ZDBS
             if (change->is == state)
                 return change;
         }
-        turn(bed, deadline, instance_state_text(state));
+        instbed_turn(bed, deadline, instance_state_text(state));
     }
 }
 
@@ -80,7 +80,7 @@ const char *instbed_wait_told(struct instbed *bed, const char *topic)
             if (strcmp(told->topic, topic) == 0)
                 return told->reason;
         }
-        turn(bed, deadline, topic);
+        instbed_turn(bed, deadline, topic);
     }
 }
 
@@ -296,6 +296,6 @@ const char *(instbed_ask)(struct instbed *bed, const char *const *words)
     asked.done = false;
     assert_ok(instance_send(bed->instance, n, words, NULL, on_answer, &asked, &err), &err);
     while (!asked.done)
-        turn(bed, deadline, words[0]);
+        instbed_turn(bed, deadline, words[0]);
     return asked.text;
 }

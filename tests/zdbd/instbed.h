@@ -56,6 +56,12 @@ void instbed_up(struct instbed *bed);
 /* Lets go of the instance and makes another one, as a next zdbd does. */
 void instbed_renew(struct instbed *bed);
 
+/* Turns the loop until the condition holds. */
+#define instbed_until(bed, condition)                                                              \
+    for (uint64_t deadline_ = clock_monotonic_ms() + HARNESS_WAIT_MS; !(condition);)               \
+    instbed_turn((bed), deadline_, #condition)
+void instbed_turn(struct instbed *bed, uint64_t deadline, const char *what);
+
 pid_t instbed_pid(const struct instbed *bed);
 /* The next change to this state, and what was told since the last wait for that topic: its reason.
  */

@@ -53,7 +53,7 @@ void bed_listen(struct bed *bed);
 int bed_crowd(const struct bed *bed, int *fds, int most);
 /* Until the link has come. */
 void bed_accept(struct bed *bed);
-/* Until exactly this was said; then says that. */
+/* Until this was said, before anything else; then says that. */
 void bed_expect(struct bed *bed, const char *text);
 void bed_say(struct bed *bed, const char *text);
 /* All of it: a link at a peer that answered AUTH. */

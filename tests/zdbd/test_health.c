@@ -19,27 +19,23 @@ static void assert_said(const char *reason, const char *text)
 
 static void wait_rounds(unsigned n)
 {
-    for (unsigned before = instbed_count(&bed, "INFO"); instbed_count(&bed, "INFO") < before + n;)
-        (void)uv_run(&bed.loop, UV_RUN_ONCE);
+    unsigned before = instbed_count(&bed, "INFO");
+    instbed_until(&bed, instbed_count(&bed, "INFO") >= before + n);
 }
 
 /* --- a real 0-db ----------------------------------------------------------------------------- */
 
+/* For as long as it takes until the canary's namespace is too large, and is made anew. */
 static void one_that_is_well_is_nothing_to_tell_of(void)
 {
-    uint64_t bytes = 0;
+    const struct health *health;
     instbed_open(&bed, NULL);
     instance_times()->canary_ms = 1;
+    health = &bed.instance->health;
     instbed_up(&bed);
-    /* It has been made anew when it is smaller than it was. */
-    for (uint64_t was = 0; was <= bytes; bytes = bed.instance->health.canary_bytes) {
-        was = bytes;
-        while (bed.instance->health.running || bed.instance->health.canary_bytes == was)
-            (void)uv_run(&bed.loop, UV_RUN_ONCE);
-        assert_true(bed.instance->health.canary_bytes < 2 * INSTANCE_CANARY_MAX_BYTES);
-        if (bed.instance->health.canary_bytes < was)
-            break;
-    }
+    instbed_until(&bed, health->canary_bytes > INSTANCE_CANARY_MAX_BYTES / 2);
+    instbed_until(&bed,
+                  health->canary_bytes > 0 && health->canary_bytes < INSTANCE_CANARY_MAX_BYTES / 2);
     assert_int_equal(bed.n_told, 1);
     assert_string_equal(bed.told[0].topic, "zdb.launched");
     instbed_close(&bed);

@@ -98,8 +98,7 @@ static void failures_take_ever_longer(void)
     instbed_script(&bed, "");
     (void)instbed_wait(&bed, IS(UP));
     assert_string_equal(instbed_ask(&bed, "PING"), "PONG");
-    while (uv_timer_get_due_in(&bed.instance->timer) > 0)
-        (void)uv_run(&bed.loop, UV_RUN_ONCE);
+    instbed_until(&bed, uv_timer_get_due_in(&bed.instance->timer) == 0);
     end_it(SIGKILL);
     assert_int_equal(instbed_wait(&bed, IS(WAITING))->retry_in_ms, 0);
     instbed_close(&bed);
@@ -237,6 +236,22 @@ static void one_that_nobody_wants_is_adopted_and_ends(void)
     instbed_close(&bed);
 }
 
+static void one_that_hangs_is_adopted_and_killed(void)
+{
+    instbed_open(&bed, NULL);
+    instbed_up(&bed);
+    pid_t pid = instbed_pid(&bed);
+    end_it(SIGSTOP);
+    instbed_renew(&bed);
+    assert_int_equal(instance_adopt(bed.instance, NULL), 0);
+    instbed_want(&bed);
+    (void)instbed_wait_told(&bed, "zdb.hung");
+    assert_string_equal(instbed_wait_told(&bed, "zdb.ended"), "ended");
+    (void)instbed_wait(&bed, IS(UP));
+    assert_int_not_equal(instbed_pid(&bed), pid);
+    instbed_close(&bed);
+}
+
 /* Whoever did not ask first finds the home locked. */
 static void one_that_was_not_looked_for_is_adopted_all_the_same(void)
 {
@@ -321,118 +336,6 @@ static void a_kept_port_is_waited_for(void)
     instbed_close(&bed);
 }
 
-/* --- what goes wrong ------------------------------------------------------------------------- */
-
-static void a_binary_that_is_not_there_is_waited_for(void)
-{
-    instbed_open(&bed, "");
-    autofree char *aside = path_format("%s.aside", bed.binary);
-    assert_int_equal(rename(bed.binary, aside), 0);
-    instbed_want(&bed);
-    assert_non_null(strstr(instbed_wait_told(&bed, "zdb.failed"), "No such file"));
-    assert_int_equal(rename(aside, bed.binary), 0);
-    (void)instbed_wait(&bed, IS(UP));
-    instbed_close(&bed);
-}
-
-/* What repeats is told once. */
-static void the_same_failure_is_told_once(void)
-{
-    instbed_open(&bed, "");
-    assert_int_equal(unlink(bed.binary), 0);
-    instbed_want(&bed);
-    for (int i = 0; i < 4; i++)
-        (void)instbed_wait(&bed, IS(WAITING));
-    assert_int_equal(bed.n_told, 1);
-    instbed_close(&bed);
-}
-
-static void another_binary_on_the_disk_is_told(void)
-{
-    Storage__V1__ZDBInstance described;
-    instbed_open(&bed, "");
-    instbed_up(&bed);
-    instance_describe(bed.instance, &described);
-    assert_false(described.binary_changed);
-    autofree char *fresh = path_format("%s.new", bed.binary);
-    command_ok("cp", bed.binary, fresh);
-    assert_int_equal(rename(fresh, bed.binary), 0);
-    instance_describe(bed.instance, &described);
-    assert_true(described.binary_changed);
-    instance_restart(bed.instance, "for its new program");
-    (void)instbed_wait(&bed, IS(UP));
-    instance_describe(bed.instance, &described);
-    assert_false(described.binary_changed);
-    instbed_close(&bed);
-}
-
-static void one_that_hangs_up_is_asked_again(void)
-{
-    instbed_open(&bed, "");
-    instbed_up(&bed);
-    pid_t pid = instbed_pid(&bed);
-    instbed_script(&bed, "INFO close\n");
-    (void)instbed_wait(&bed, IS(STARTING));
-    instbed_script(&bed, "");
-    (void)instbed_wait(&bed, IS(UP));
-    assert_int_equal(instbed_pid(&bed), pid);
-    instbed_close(&bed);
-}
-
-static void one_that_always_hangs_up_is_killed(void)
-{
-    instbed_open(&bed, "INFO close\n");
-    instbed_want(&bed);
-    assert_string_equal(instbed_wait_told(&bed, "zdb.unhealthy"), "it closed the connection");
-    assert_string_equal(instbed_wait_told(&bed, "zdb.ended"), "signal 9 (Killed)");
-    assert_in_range(instbed_count(&bed, "AUTH"), 2, INSTANCE_RELINKS_MAX + 1);
-    instbed_close(&bed);
-}
-
-static void one_that_does_not_know_the_password_is_killed(void)
-{
-    instbed_open(&bed, "AUTH say -Access denied\n");
-    instbed_want(&bed);
-    assert_non_null(strstr(instbed_wait_told(&bed, "zdb.unhealthy"), "password"));
-    instbed_script(&bed, "");
-    (void)instbed_wait(&bed, IS(UP));
-    instbed_close(&bed);
-}
-
-static void one_that_accepts_nobody_is_killed(void)
-{
-    instbed_open(&bed, "start deaf\n");
-    instbed_want(&bed);
-    assert_non_null(strstr(instbed_wait_told(&bed, "zdb.hung"), "AUTH was not answered"));
-    instbed_script(&bed, "");
-    (void)instbed_wait(&bed, IS(UP));
-    instbed_close(&bed);
-}
-
-/* A large one loads for long: it is looked for a few times before it counts as lost. */
-static void one_that_never_has_a_socket_is_killed(void)
-{
-    instbed_open(&bed, "start silent\n");
-    link_set_times(&(struct link_times){.ping_ms = 200, .answer_ms = 2000, .start_ms = 20});
-    instbed_want(&bed);
-    (void)instbed_wait_told(&bed, "zdb.unhealthy");
-    link_set_times(&(struct link_times){.ping_ms = 200, .answer_ms = 2000, .start_ms = 20000});
-    instbed_script(&bed, "");
-    (void)instbed_wait(&bed, IS(UP));
-    instbed_close(&bed);
-}
-
-static void a_launcher_that_hangs_is_killed(void)
-{
-    instbed_open(&bed, NULL);
-    instance_times()->launch_ms = 0;
-    instbed_want(&bed);
-    assert_string_equal(instbed_wait_told(&bed, "zdb.hung"), "its launcher hangs");
-    instance_times()->launch_ms = 30000;
-    (void)instbed_wait(&bed, IS(UP));
-    instbed_close(&bed);
-}
-
 /* --- the end --------------------------------------------------------------------------------- */
 
 static void count_cancelled(const redisReply *reply, const struct err *err, void *data)
@@ -480,21 +383,13 @@ int main(int argc, char **argv)
         harness_case(a_restart_does_not_wait),
         harness_case(the_next_one_adopts_it),
         harness_case(one_that_nobody_wants_is_adopted_and_ends),
+        harness_case(one_that_hangs_is_adopted_and_killed),
         harness_case(one_that_was_not_looked_for_is_adopted_all_the_same),
         harness_case(a_home_that_a_stranger_holds_is_waited_for),
         harness_case(a_busy_port_is_passed_over),
         harness_case(the_ports_are_a_ring),
         harness_case(when_all_ports_are_busy_it_waits),
         harness_case(a_kept_port_is_waited_for),
-        harness_case(a_binary_that_is_not_there_is_waited_for),
-        harness_case(the_same_failure_is_told_once),
-        harness_case(another_binary_on_the_disk_is_told),
-        harness_case(one_that_hangs_up_is_asked_again),
-        harness_case(one_that_always_hangs_up_is_killed),
-        harness_case(one_that_does_not_know_the_password_is_killed),
-        harness_case(one_that_accepts_nobody_is_killed),
-        harness_case(one_that_never_has_a_socket_is_killed),
-        harness_case(a_launcher_that_hangs_is_killed),
         harness_case(it_can_be_let_go_of_at_any_time),
     };
     return instbed_main(argc, argv, "zdbd_instance", cases, array_length(cases));

@@ -363,6 +363,21 @@ static void an_answer_has_an_end(void)
     bed_close(&bed);
 }
 
+/* Upstream's 0-db may leave what came unread until more does. */
+static void one_that_owes_an_answer_is_nudged(void)
+{
+    struct answer answer = {0};
+    bed_open(&bed, &(struct link_times){.ping_ms = 20, .answer_ms = 30000, .start_ms = 30000});
+    bed_up(&bed);
+    bed_send(&bed, &answer, "INFO");
+    bed_expect(&bed, "*1\r\n$4\r\nINFO\r\n");
+    bed_expect(&bed, "*1\r\n$4\r\nPING\r\n");
+    bed_say(&bed, "+late\r\n+PONG\r\n");
+    bed_run_until(&bed, &answer.n, 1);
+    assert_string_equal(answer.text, "late");
+    bed_close(&bed);
+}
+
 static void one_that_hangs_up_between_two_answers(void)
 {
     struct answer first = {0}, second = {0};
@@ -447,6 +462,7 @@ int main(int argc, char **argv)
         zdb_case(one_turn_is_one_write),
         zdb_case(what_is_no_answer_ends_it),
         zdb_case(an_answer_has_an_end),
+        zdb_case(one_that_owes_an_answer_is_nudged),
         zdb_case(one_that_hangs_up_between_two_answers),
         zdb_case(an_answer_that_comes_too_late_finds_nobody),
         zdb_case(it_may_be_closed_from_within),

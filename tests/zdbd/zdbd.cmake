@@ -30,7 +30,7 @@ add_library(zdbd_instbed STATIC ${here}/instbed.c)
 target_include_directories(zdbd_instbed PUBLIC ${here})
 target_link_libraries(zdbd_instbed PUBLIC zdbd_parts test_harness PRIVATE storaged_warnings)
 add_dependencies(zdbd_instbed zdb zdblaunch test_zdbd_standin)
-foreach(behaviour instance health)
+foreach(behaviour instance instance_faults health)
   storaged_integration_test(NAME test_zdbd_${behaviour} SOURCES ${here}/test_${behaviour}.c LINK zdbd_instbed)
 endforeach()
 

@@ -236,7 +236,7 @@ static void look(struct link *link)
         return;
     }
     link->late = link->first && now >= answer_due_ms(link);
-    if (!link->first && now - link->sent_ms >= times.ping_ms)
+    if (link->state == LINK_READY && now - link->sent_ms >= times.ping_ms)
         (void)enqueue(link, 1, ping, NULL, on_pong, NULL, NULL);
     if (link->late)
         next_ms = 1;

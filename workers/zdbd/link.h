@@ -7,7 +7,7 @@
  * commands in between. hiredis 0.14 has no timeouts: each command has LINK_ANSWER_MS, from the
  * answer to the one before it on; what is not answered by then ends the link as hung, and so does a
  * socket that lets nobody in for as long. While nothing else is sent, a PING goes out each
- * LINK_PING_MS.
+ * LINK_PING_MS, answered or not: upstream's 0-db may leave commands unread until more bytes come.
  */
 #ifndef WORKERS_ZDBD_LINK_H
 #define WORKERS_ZDBD_LINK_H
