@@ -10,10 +10,12 @@
  *   WAITING   for the next try
  *   STOPPING  it was told to end: SIGTERM, after INSTANCE_STOP_MS SIGKILL
  *
- * Health: the link's PING sees a hang within 5 s; each INSTANCE_CANARY_MS a canary is written to a
- * namespace of its own, read back and checked (SET, GET, CHECK); a failure of it is an event, and
- * one that says "hung" or "lies" ends the process. The canary's namespace is made anew when it has
- * grown to INSTANCE_CANARY_MAX_BYTES.
+ * Health: the link's PING sees a hang within 5 s. At the beginning and each INSTANCE_CANARY_MS a
+ * canary is written to a namespace of its own, read back and checked (SET, GET, CHECK), and the
+ * counters of errors are looked at. What is found is told when it changes: "zdb.unhealthy",
+ * "zdb.full", "zdb.recovered". A hang ends the process, and so does a canary that reads back as
+ * another, once. The canary's namespace is made anew when it has grown to
+ * INSTANCE_CANARY_MAX_BYTES.
  */
 #ifndef WORKERS_ZDBD_INSTANCE_H
 #define WORKERS_ZDBD_INSTANCE_H
