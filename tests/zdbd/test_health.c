@@ -124,7 +124,7 @@ static void a_full_disk_is_told(void)
         path_format("size=4m,mode=0700,uid=%d,gid=%d", INSTBED_UID, INSTBED_UID);
     assert_int_equal(mount("tmpfs", bed.home, "tmpfs", 0, options), 0);
     fill_and_free("its disk is full");
-    assert_int_equal(umount(bed.home), 0);
+    assert_int_equal(umount2(bed.home, MNT_DETACH), 0);
 }
 
 /* The disk has room, and the 0-db's share of it is used up. */
@@ -142,7 +142,7 @@ static void a_full_quota_is_told(void)
     command_ok("btrfs", "-q", "qgroup", "limit", "8M", bed.home);
     assert_int_equal(chown(bed.home, INSTBED_UID, INSTBED_UID), 0);
     fill_and_free("its share of it");
-    assert_int_equal(umount(mounted), 0);
+    assert_int_equal(umount2(mounted, MNT_DETACH), 0);
 }
 
 /* --- one that misbehaves --------------------------------------------------------------------- */
@@ -225,6 +225,21 @@ static void a_refusal_without_errors_is_for_want_of_room(void)
     instbed_close(&bed);
 }
 
+/* Where there is no room, another namespace could not be made. */
+static void a_large_canary_stays_while_the_disk_is_full(void)
+{
+    instbed_open(&bed, "SET say -Cannot write data right now\n"
+                       "NSINFO text # namespace;data_current_offset: 2000000\n");
+    instance_times()->canary_ms = 5;
+    instbed_up(&bed);
+    wait_rounds(3);
+    assert_int_equal(instbed_count(&bed, "NSDEL"), 0);
+    assert_int_equal(instbed_count(&bed, "NSNEW"), 1);
+    instbed_script(&bed, "NSINFO text # namespace;data_current_offset: 2000000\n");
+    instbed_until(&bed, instbed_count(&bed, "NSDEL") > 0 && instbed_count(&bed, "NSNEW") > 1);
+    instbed_close(&bed);
+}
+
 static void counters_that_rise_are_told_with_their_figures(void)
 {
     instbed_open(&bed, "");
@@ -267,6 +282,7 @@ int main(int argc, char **argv)
         harness_case(a_canary_that_fails_is_told_once_and_no_end),
         harness_case(a_canary_that_hangs_ends_it),
         harness_case(a_refusal_without_errors_is_for_want_of_room),
+        harness_case(a_large_canary_stays_while_the_disk_is_full),
         harness_case(counters_that_rise_are_told_with_their_figures),
         harness_case(a_new_process_counts_from_the_beginning),
     };

@@ -189,6 +189,8 @@ static void a_restart_does_not_wait(void)
     instbed_script(&bed, "");
     instance_restart(bed.instance, "at once");
     (void)instbed_wait(&bed, IS(UP));
+    end_it(SIGKILL);
+    assert_int_equal(instbed_wait(&bed, IS(WAITING))->retry_in_ms, 0);
     instbed_close(&bed);
 }
 
