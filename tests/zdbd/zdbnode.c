@@ -158,6 +158,33 @@ void zdbnode_wait_namespace(struct node *node, const char *id, Storage__V1__ZDBN
     node_wait(node, has_namespace_state, &wanted, "a namespace in the state that is waited for");
 }
 
+static bool are_all_live(struct node *node, void *data)
+{
+    size_t n_live = 0;
+    char token[64] = "";
+    do {
+        autoerr struct err err = {0};
+        autoreply Storage__V1__NamespaceListReply *page = NULL;
+        Storage__V1__NamespaceListRequest request = STORAGE__V1__NAMESPACE_LIST_REQUEST__INIT;
+        request.page_token = token;
+        assert_ok(
+            storage_call(node->storage, "storage.v1.NamespaceService/List", &request, &page, &err),
+            &err);
+        for (size_t i = 0; i < page->n_namespaces; i++) {
+            if (page->namespaces[i]->state != NAMESPACE(LIVE))
+                return false;
+            n_live++;
+        }
+        (void)snprintf(token, sizeof token, "%s", page->next_page_token);
+    } while (*token);
+    return n_live == *(size_t *)data;
+}
+
+void zdbnode_wait_all_live(struct node *node, size_t n)
+{
+    node_wait(node, are_all_live, &n, "all namespaces are live");
+}
+
 void zdbnode_kill_zdbd(struct node *node)
 {
     struct worker_info before = node_worker(node, "zdbd");
@@ -218,4 +245,25 @@ void zdbnode_must_balance(struct node *node, size_t n_namespaces)
                          STORAGE__V1__BOOKING_STATE__BOOKING_STATE_LIVE);
     }
     poolnode_must_balance(node);
+}
+
+void zdbnode_must_agree(struct node *node, size_t n_namespaces)
+{
+    enum { OWN = 2 }; /* "default" and the canary's */
+    autoreply Storage__V1__ZDBInstance *instance = zdbnode_instance(node, NULL);
+    autoreply Storage__V1__NamespaceListReply *spaces = zdbnode_list(node);
+    struct client *client = client_open_tcp((uint16_t)instance->port);
+    const struct word words[] = {word("NSLIST")};
+    size_t size;
+    assert_true(client_send_words(client, words, 1));
+    const uint8_t *reply = client_reply(client, &size);
+    assert_non_null(reply);
+    autofree char *text = strndup((const char *)reply, size);
+    autofree char *wanted = path_format("*%zu\r\n", n_namespaces + OWN);
+    if (strncmp(text, wanted, strlen(wanted)) != 0)
+        fail_msg("the 0-db has %.8s namespaces, not %zu and its own", text, n_namespaces);
+    assert_int_equal(spaces->n_namespaces, n_namespaces);
+    for (size_t i = 0; i < n_namespaces; i++)
+        assert_non_null(strstr(text, spaces->namespaces[i]->id));
+    client_close(client);
 }

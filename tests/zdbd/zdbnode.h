@@ -33,6 +33,8 @@ Storage__V1__ZDBInstance *zdbnode_instance(struct node *node, const char *pool);
 void zdbnode_wait_instance(struct node *node, const char *pool, Storage__V1__ZDBState state);
 void zdbnode_wait_namespace(struct node *node, const char *id,
                             Storage__V1__ZDBNamespaceState state);
+/* So many namespaces are listed, on all pages, each of them LIVE. */
+void zdbnode_wait_all_live(struct node *node, size_t n);
 /* Kills zdbd, and waits for the next one. */
 void zdbnode_kill_zdbd(struct node *node);
 
@@ -45,5 +47,7 @@ void zdbnode_must_get(struct client *client, const char *key, const char *value)
 /* poold's books and zdbd's agree: as many bookings as namespaces, none pending, their bytes booked.
  */
 void zdbnode_must_balance(struct node *node, size_t n_namespaces);
+/* The only 0-db has the namespaces that are listed, so many, and but its own none besides. */
+void zdbnode_must_agree(struct node *node, size_t n_namespaces);
 
 #endif

@@ -106,7 +106,7 @@ void namespace_learn(struct namespace *space, struct pool *pool,
     else if (space->noted.dying)
         space->phase = NAMESPACE_DYING;
     else if (booking->state == STORAGE__V1__BOOKING_STATE__BOOKING_STATE_PENDING)
-        space->phase = NAMESPACE_UNDONE;
+        space->phase = space->order ? NAMESPACE_MAKING : NAMESPACE_UNDONE;
     else if (booking->state == STORAGE__V1__BOOKING_STATE__BOOKING_STATE_LIVE)
         space->phase = NAMESPACE_LIVE;
     /* FAILED, for its pool is not mounted, hides which of the two it is: it stays what it was, and

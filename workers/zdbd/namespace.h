@@ -16,7 +16,7 @@ struct order;
 struct pool;
 
 enum namespace_phase {
-    NAMESPACE_MAKING, /* an order makes it: nobody is told of it */
+    NAMESPACE_MAKING, /* an order makes it, or undoes that: nobody is told, its name is taken */
     NAMESPACE_UNDONE, /* it was never acknowledged: what is left of it goes */
     NAMESPACE_LIVE,
     NAMESPACE_DYING, /* released, durably: what is left of it goes */

@@ -89,6 +89,8 @@ static void end(struct order *order, bool done)
     else if (order->call)
         answer_with_namespace(order);
     node->n_orders--;
+    if (!done && pool && order->space->phase == NAMESPACE_MAKING)
+        order->space->phase = NAMESPACE_UNDONE;
     if (!done && !pool)
         forget_unbooked(node, take_ptr(order->space));
     else if (order->space)
@@ -423,6 +425,10 @@ struct namespace *order_find_free(struct node *node, const char *id, gate_pass_f
         return NULL;
     }
     space = namespaces_find(&node->namespaces, id);
+    if (space && space->phase == NAMESPACE_MAKING) {
+        refuse_busy(space, call);
+        return NULL;
+    }
     if (!space || space->phase != NAMESPACE_LIVE) {
         (void)order_not_found(node, space, id, &err);
         rpc_call_fail(call, &err);
