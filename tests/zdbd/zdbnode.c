@@ -19,6 +19,22 @@ struct node *zdbnode_start_list(struct disk *const *disks)
     return node;
 }
 
+void zdbnode_start_pools(struct node *node, struct disk *const *disks)
+{
+    autoerr struct err err = {0};
+    autoreply Storage__V1__ListPoolsReply *pools = NULL;
+    node_start(node);
+    node_wait_cache(node, true);
+    assert_ok(call_pools(node->storage, &pools, &err), &err);
+    size_t n = 0;
+    for (; disks[n]; n++) {
+        autoreply Storage__V1__PrepareReply *prepared = NULL;
+        if (strcmp(pools->pools[0]->members[0]->path, disks[n]->path) != 0)
+            assert_ok(call_prepare(node->storage, disks[n]->path, &prepared, &err), &err);
+    }
+    node_wait_pools(node, n);
+}
+
 /* ---- calls ---- */
 
 Storage__V1__NamespaceReserveRequest zdbnode_request(const char *name, uint64_t size_bytes)

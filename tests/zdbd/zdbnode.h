@@ -17,6 +17,9 @@ struct node *zdbnode_start_list(struct disk *const *disks);
 /* The same, not started. */
 struct node *zdbnode_create_list(struct disk *const *disks);
 
+/* Starts it, and makes a pool on each of the disks. */
+void zdbnode_start_pools(struct node *node, struct disk *const *disks);
+
 /* A request for an SSD namespace of user mode under PASSWORD. */
 Storage__V1__NamespaceReserveRequest zdbnode_request(const char *name, uint64_t size_bytes);
 int zdbnode_call_reserve(struct storage *storage,
