@@ -121,7 +121,9 @@ void tell_instance(const struct pool *pool, const char *topic, const char *reaso
     event.reason = (char *)(reason ? reason : "");
     event.body_case = STORAGE__V1__EVENT__BODY_ZDB;
     event.zdb = &described;
-    log_line(level_of(topic), topic, "pool", pool->id, "pid", log_u64(described.pid), "port",
+    /* An end that was asked for is none to look at. */
+    enum log_level level = instance_is_stopping(pool->instance) ? LOG_INFO : level_of(topic);
+    log_line(level, topic, "pool", pool->id, "pid", log_u64(described.pid), "port",
              log_u64(described.port), "reason", reason, (char *)NULL);
     event_publish(pool->node->worker->events, &event);
 }

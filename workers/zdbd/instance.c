@@ -113,6 +113,16 @@ bool instance_is_up(const struct instance *instance)
     return instance->state == STATE(UP);
 }
 
+bool instance_is_wanted(const struct instance *instance)
+{
+    return instance->wanted;
+}
+
+bool instance_is_stopping(const struct instance *instance)
+{
+    return instance->state == STATE(STOPPING) && !instance->killed;
+}
+
 uint16_t instance_port(const struct instance *instance)
 {
     return instance->record.port;

@@ -81,6 +81,9 @@ int instance_check_up(const struct instance *instance, struct err *err);
 const char *instance_pool(const struct instance *instance);
 Storage__V1__ZDBState instance_state(const struct instance *instance);
 bool instance_is_up(const struct instance *instance);
+bool instance_is_wanted(const struct instance *instance);
+/* It was told to end, and does not end for a failure of its own. */
+bool instance_is_stopping(const struct instance *instance);
 uint16_t instance_port(const struct instance *instance); /* 0 while it is not known */
 const char *instance_reason(const struct instance *instance);
 
