@@ -366,8 +366,11 @@ void instance_want(struct instance *instance, const struct process_home *home)
 
 void instance_unwant(struct instance *instance, const char *reason)
 {
+    bool was_wanted = instance->wanted;
     instance->wanted = instance->at_once = false;
-    if (instance->state == STATE(WAITING)) {
+    if (instance->state == STATE(STOPPING) && was_wanted) {
+        (void)snprintf(instance->reason, sizeof instance->reason, "%s", reason);
+    } else if (instance->state == STATE(WAITING)) {
         (void)uv_timer_stop(&instance->timer);
         move(instance, STATE(IDLE), reason);
     } else if (instance->state == STATE(STARTING) || instance->state == STATE(UP)) {

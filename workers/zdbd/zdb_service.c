@@ -69,23 +69,29 @@ static void on_list(service_t *service, const Storage__V1__ZDBListRequest *input
     gate_pass(&services_node_of_zdbs(service)->gate, list_late, input, data);
 }
 
+/* One that is not wanted any more does not come up again, and is not waited for. */
+static bool is_restarting(const struct pool *pool)
+{
+    return pool && instance_is_wanted(pool->instance) && !instance_is_up(pool->instance);
+}
+
 static void restart_late(struct node *node, const void *input, struct rpc_call *call)
 {
     const Storage__V1__ZDBRestartRequest *request = input;
     struct pool *pool = find(node, request->pool, call);
     if (!pool)
         return;
-    if (node->restarting && node->restarting != pool &&
-        !instance_is_up(node->restarting->instance)) {
+    if (!instance_is_wanted(pool->instance)) {
+        const char *reason = instance_reason(pool->instance);
+        rpc_call_refuse(call, ERR_FAILED_PRECONDITION, pool->id, "no 0-db is to run on pool %s: %s",
+                        pool->id, *reason ? reason : "nothing is booked on it");
+    } else if (node->restarting != pool && is_restarting(node->restarting)) {
         autoerr struct err err = {0};
         (void)err_set(&err, ERR_ABORTED, 0, pool->id,
                       "the 0-db of pool %s is being restarted; one at a time is",
                       node->restarting->id);
         err_retryable(&err, RETRY_AFTER_MS);
         rpc_call_fail(call, &err);
-    } else if (instance_state(pool->instance) == STORAGE__V1__ZDBSTATE__ZDB_STATE_IDLE) {
-        rpc_call_refuse(call, ERR_FAILED_PRECONDITION, pool->id,
-                        "no 0-db runs on pool %s, and nothing needs one", pool->id);
     } else {
         node->restarting = pool;
         instance_restart(pool->instance, "an operator asked for it");
