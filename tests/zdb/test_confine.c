@@ -6,6 +6,7 @@
 #include <errno.h>
 #include <fcntl.h>
 #include <stdlib.h>
+#include <sys/resource.h>
 #include <sys/socket.h>
 #include <sys/stat.h>
 #include <sys/wait.h>
@@ -83,6 +84,11 @@ static int try_all(void)
         return 7;
     if (!refused(chmod("/tmp", 0777), EPERM))
         return 9;
+    struct rlimit files;
+    if (getrlimit(RLIMIT_NOFILE, &files) < 0)
+        return 11;
+    if (!refused(setrlimit(RLIMIT_NOFILE, &files), EPERM))
+        return 12;
     autoclose int after = openat(index, "inside", O_WRONLY | O_CREAT | O_CLOEXEC, 0600);
     return after < 0 ? 10 : 0;
 }
