@@ -5,7 +5,7 @@
 
 enum { SPACES = 1000 };
 
-static double resident_mib(pid_t pid)
+double bench_resident_mib(pid_t pid)
 {
     autofree char *path = path_format("/proc/%d/status", pid);
     autofree char *status = file_read(path, NULL);
@@ -21,11 +21,12 @@ void suite_memory(void)
     node_start(node);
     node_wait_cache(node, true);
     for (size_t i = 0; i < array_length(workers); i++)
-        before[i] = resident_mib(node_worker(node, workers[i]).pid);
+        before[i] = bench_resident_mib(node_worker(node, workers[i]).pid);
     (void)bench_reserve_many(node, 32, SPACES);
     for (size_t i = 0; i < array_length(workers); i++) {
         char name[48];
         (void)snprintf(name, sizeof name, "memory_%s_with_1000_spaces", workers[i]);
-        report_row(name, resident_mib(node_worker(node, workers[i]).pid), before[i], "MiB", "");
+        report_row(name, bench_resident_mib(node_worker(node, workers[i]).pid), before[i], "MiB",
+                   "");
     }
 }

@@ -13,6 +13,11 @@ void suite_events(void);  /* event_* */
 void suite_boot(void);    /* boot_* */
 void suite_memory(void);  /* memory_* */
 
+void suite_zdbd_reserve(void); /* zdbd_reserve_* */
+void suite_zdbd_restart(void); /* zdbd_restart_* */
+void suite_zdbd_list(void);    /* zdbd_list_* */
+void suite_zdbd_memory(void);  /* zdbd_memory_* */
+
 void suite_zdb_rates(void);      /* zdb_set_*, zdb_get_* */
 void suite_zdb_sync(void);       /* zdb_sync_* */
 void suite_zdb_million(void);    /* zdb_memory_*, zdb_scan_*, zdb_restart_* */
@@ -30,6 +35,15 @@ static inline double bench_ms_since(uint64_t start_ns)
 
 /* A node that makes small spaces cheap to book: exact limits, a small cache. Not started. */
 struct node *bench_node(struct disk *disk);
+
+/* Of the disks (NULL-terminated), one is a pool from the node's start on; the others become pools.
+ */
+enum { BENCH_DISKS_MAX = 64 };
+void bench_make_pools(struct node *node, struct disk *const *disks);
+/* A node with that many pools, started, each with a 0-db that is up. */
+struct node *bench_zdb_node(unsigned n_pools);
+
+double bench_resident_mib(pid_t pid);
 
 /* Durable reserves of 1 MiB by that many clients at once, `count` in all; how many a second. */
 double bench_reserve_many(struct node *node, unsigned clients, unsigned count);
