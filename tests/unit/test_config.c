@@ -74,7 +74,8 @@ static void an_empty_file_gives_the_defaults(void **state)
     assert_string_equal(loaded->libexec_dir, "");
     assert_string_equal(loaded->workers[0], "diskd");
     assert_string_equal(loaded->workers[1], "poold");
-    assert_null(loaded->workers[2]);
+    assert_string_equal(loaded->workers[2], "zdbd");
+    assert_null(loaded->workers[3]);
     assert_non_null(loaded->allow);
     assert_null(loaded->allow[0]);
     assert_int_equal(loaded->n_admin_uids, 0);

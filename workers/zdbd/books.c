@@ -141,9 +141,11 @@ static void count_namespaces(struct node *node)
 {
     for (size_t i = 0; i < node->n_pools; i++)
         node->pools[i]->n_namespaces = 0;
-    for (size_t i = 0; i < node->namespaces.n; i++)
-        if (node->namespaces.by_id[i]->pool)
-            node->namespaces.by_id[i]->pool->n_namespaces++;
+    for (size_t i = 0; i < node->namespaces.n; i++) {
+        const struct namespace *space = node->namespaces.by_id[i];
+        if (space->pool && !space->strange)
+            space->pool->n_namespaces++;
+    }
 }
 
 static void list_end(struct books *books, const Storage__V1__ListPoolsReply *pools)

@@ -26,7 +26,7 @@ struct pool {
     uid_t uid;
     gid_t gid;
     bool asked_for_home;
-    size_t n_namespaces; /* bookings, whatever their phase */
+    size_t n_namespaces; /* bookings of ours, whatever their phase */
     struct instance *instance;
     struct order *waiting; /* for it to be UP */
     bool reconciling;      /* NSLIST is on its way */
