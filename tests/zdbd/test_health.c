@@ -49,7 +49,7 @@ static void the_canary_is_nobody_elses(void)
     const char *info = instbed_ask(&bed, "NSINFO", INSTANCE_CANARY_NAMESPACE);
     assert_said(info, "password: yes");
     assert_said(info, "public: no");
-    assert_said(info, "data_limits_bytes: 131072");
+    assert_said(info, "data_limits_bytes: 32768");
     assert_string_equal(instbed_ask(&bed, "SELECT", INSTANCE_CANARY_NAMESPACE),
                         "Namespace protected and private");
     instbed_close(&bed);

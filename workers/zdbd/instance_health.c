@@ -20,12 +20,13 @@
 
 #define CANARY INSTANCE_CANARY_NAMESPACE
 #define KEY    "canary"
-#define LIMIT  "131072" /* of its values; what it wrote over counts against CANARY_MAX_BYTES */
+#define LIMIT  "32768" /* of its values; what it wrote over counts against CANARY_MAX_BYTES */
 
 enum {
-    /* A file has room for 64 KiB more than it needs, which is to be used up soon. A request of
-     * more would wait for its share of a 0-db's memory, behind clients who take their time. */
-    VALUE_BYTES = 60 * 1024,
+    /* A file has room for 64 KiB more than it needs, which is to be used up soon. But only a round
+     * of at most 16 KiB is served when clients hold all memory that a 0-db has for requests: a
+     * longer one would wait for them, as in one that hangs. */
+    VALUE_BYTES = 14 * 1024,
     NO_ROOM_BYTES = 1024 * 1024, /* with less the disk is full, whatever a 0-db calls it */
 };
 
