@@ -6,6 +6,7 @@ set(here ${CMAKE_CURRENT_LIST_DIR})
 storaged_test(NAME test_zdbd_record SOURCES ${here}/test_record.c LINK zdbd_parts)
 storaged_test(NAME test_zdbd_account SOURCES ${here}/test_account.c LINK zdbd_account)
 storaged_test(NAME test_zdbd_cgroup SOURCES ${here}/test_cgroup.c LINK zdbd_parts)
+storaged_test(NAME test_zdbd_link_buffer SOURCES ${here}/test_link_buffer.c LINK zdbd_parts)
 storaged_test(NAME test_zdbd_link SOURCES ${here}/test_link.c ${here}/linkbed.c LINK zdbd_parts zdb_driver)
 
 # The launcher, with the real 0-db.

@@ -15,6 +15,7 @@
 
 #include "base/cleanup.h"
 #include "base/clock.h"
+#include "link_buffer.h"
 #include "link_private.h"
 #include "link_socket.h"
 
@@ -72,7 +73,6 @@ struct link {
     size_t n_pending;
     uint64_t sent_ms, heard_ms; /* the last command, the last reply */
     bool late; /* the answer is overdue; what has come is read before that counts */
-    char input[INPUT_BYTES];
 };
 
 static struct link_times times = {LINK_PING_MS, LINK_ANSWER_MS, LINK_START_MS};
@@ -147,7 +147,7 @@ static void on_gathered(uv_prepare_t *gathered)
     link->n_sent += n > 0 ? (size_t)n : 0;
     (void)uv_prepare_stop(gathered);
     if (link->n_sent == sdslen(link->out)) {
-        sdsclear(link->out);
+        link_buffer_clear(&link->out);
         link->n_sent = 0;
         (void)uv_poll_start(&link->poll, UV_READABLE, on_ready);
     } else {
@@ -280,7 +280,8 @@ static bool answer_one(struct link *link)
 
 static void read_some(struct link *link)
 {
-    ssize_t n = recv(link->fd, link->input, sizeof link->input, MSG_DONTWAIT);
+    char input[INPUT_BYTES];
+    ssize_t n = recv(link->fd, input, sizeof input, MSG_DONTWAIT);
     if (n < 0 && (errno == EAGAIN || errno == EINTR))
         return;
     if (n <= 0) {
@@ -289,12 +290,13 @@ static void read_some(struct link *link)
         return;
     }
     link->fed_bytes += (size_t)n;
-    if (redisReaderFeed(link->reader, link->input, (size_t)n) != REDIS_OK) {
+    if (redisReaderFeed(link->reader, input, (size_t)n) != REDIS_OK) {
         lose(link, LINK_CLOSED, "there is no memory for its reply");
         return;
     }
     while (answer_one(link))
         ;
+    link_buffer_drop_read(link->reader);
     if (link->fed_bytes > REPLY_MAX_BYTES && link->state <= LINK_READY)
         lose(link, LINK_LIES, "it answers without end");
 }
