@@ -4,13 +4,15 @@
  * again at each command. The home is descriptor 0. Each command's name goes to `commands` there.
  *
  * A line of the script: a command's name, an action, and what that needs. The first line that fits
- * a command is carried out.
+ * a command is carried out. Behind the name, "!" spares what is said of the canary's namespace,
+ * "+" what is said of one that is not there, and ":PROPERTY" means the NSSET of that alone.
  *
  *   NAME hang              answers nothing from here on
  *   NAME close             closes the connection
  *   NAME end CODE          exits
  *   NAME say TEXT          answers with this, \r\n behind it
  *   NAME text LINE;LINE    answers with a bulk of these lines
+ *   NAME lie               answers as if the namespace had another limit (NSINFO)
  *   start end CODE         before it has a socket
  *   start silent           it never has one
  *   start deaf             listens, accepts nobody
@@ -27,9 +29,35 @@
 #include <sys/socket.h>
 #include <sys/un.h>
 
-enum { LINE_MAX_BYTES = 512, WORDS_MAX = 8, WORD_MAX = 64 * 1024, LAST_WISH = 30 };
+#define CANARY "storaged-canary"
+
+enum {
+    LINE_MAX_BYTES = 512,
+    WORDS_MAX = 8,
+    WORD_MAX = 64 * 1024,
+    LAST_WISH = 30,
+    SPACES_MAX = 16,
+    NAME_MAX_BYTES = 64,
+    NUMBER_MAX = 24,
+};
 
 static char stored[WORD_MAX], words[WORDS_MAX][WORD_MAX];
+
+/* What it was told of namespaces; forgotten at its end. */
+static struct space {
+    char name[NAME_MAX_BYTES];
+    char limit[NUMBER_MAX];
+    bool password, public, sequential;
+} spaces[SPACES_MAX];
+static unsigned n_spaces;
+
+static struct space *find_space(const char *name)
+{
+    for (unsigned i = 0; i < n_spaces; i++)
+        if (strcmp(spaces[i].name, name) == 0)
+            return &spaces[i];
+    return NULL;
+}
 
 /* --- the script ------------------------------------------------------------------------------ */
 
@@ -37,6 +65,20 @@ struct rule {
     char action[16];
     char rest[LINE_MAX_BYTES];
 };
+
+/* The command that `when` names is the one at hand. */
+static bool is_meant(const char *when, const char *name)
+{
+    size_t length = strlen(name);
+    if (strncmp(when, name, length) != 0)
+        return false;
+    if (when[length] == '!')
+        return strcmp(words[1], CANARY) != 0;
+    if (when[length] == '+')
+        return find_space(words[1]);
+    return when[length] == '\0' ||
+           (when[length] == ':' && strcmp(when + length + 1, words[2]) == 0);
+}
 
 static bool find_rule(const char *name, const char *only, struct rule *out)
 {
@@ -46,8 +88,8 @@ static bool find_rule(const char *name, const char *only, struct rule *out)
     bool found = false;
     while (!found && script && fgets(line, sizeof line, script)) {
         line[strcspn(line, "\n")] = '\0';
-        found = sscanf(line, "%31s %15s %n", when, out->action, &at) == 2 &&
-                strcmp(when, name) == 0 && (!only || strcmp(out->action, only) == 0);
+        found = sscanf(line, "%31s %15s %n", when, out->action, &at) == 2 && is_meant(when, name) &&
+                (!only || strcmp(out->action, only) == 0);
         (void)snprintf(out->rest, sizeof out->rest, "%s", found ? line + at : "");
     }
     if (script)
@@ -94,9 +136,87 @@ static void say_lines(int fd, char *lines)
     say_bulk(fd, lines);
 }
 
+/* ---- namespaces ---- */
+
+static void list_spaces(int fd)
+{
+    (void)dprintf(fd, "*%u\r\n", n_spaces + 1);
+    say_bulk(fd, "default");
+    for (unsigned i = 0; i < n_spaces; i++)
+        say_bulk(fd, spaces[i].name);
+}
+
+static void make_space(int fd)
+{
+    if (find_space(words[1]) || n_spaces == SPACES_MAX) {
+        say(fd, "-This namespace is not available\r\n");
+        return;
+    }
+    struct space *space = &spaces[n_spaces++];
+    *space = (struct space){.limit = "0"};
+    (void)snprintf(space->name, sizeof space->name, "%s", words[1]);
+    say(fd, "+OK\r\n");
+}
+
+static void delete_space(int fd, struct space *space)
+{
+    *space = spaces[--n_spaces];
+    say(fd, "+OK\r\n");
+}
+
+static void set_space(int fd, struct space *space)
+{
+    bool is_one = strcmp(words[3], "1") == 0;
+    if (strcmp(words[2], "maxsize") == 0)
+        (void)snprintf(space->limit, sizeof space->limit, "%s", words[3]);
+    else if (strcmp(words[2], "password") == 0)
+        space->password = true;
+    else if (strcmp(words[2], "public") == 0)
+        space->public = is_one;
+    else if (strcmp(words[2], "mode") == 0)
+        space->sequential = strcmp(words[3], "seq") == 0;
+    say(fd, "+OK\r\n");
+}
+
+static void describe_space(int fd, const struct space *space, bool lie)
+{
+    char text[LINE_MAX_BYTES];
+    (void)snprintf(text, sizeof text,
+                   "# namespace\nname: %s\nentries: 0\npublic: %s\npassword: %s\n"
+                   "data_size_bytes: 0\ndata_limits_bytes: %s%s\nindex_size_bytes: 0\n"
+                   "mode: %s\nlocked: no\n",
+                   space->name, space->public ? "yes" : "no", space->password ? "yes" : "no",
+                   space->limit, lie ? "0" : "", space->sequential ? "sequential" : "userkey");
+    say_bulk(fd, text);
+}
+
+/* False for what is said of no namespace that is there. */
+static bool answer_space(int fd, int n)
+{
+    const char *name = words[0];
+    struct space *space = n > 1 ? find_space(words[1]) : NULL;
+    if (strcmp(name, "NSLIST") == 0)
+        list_spaces(fd);
+    else if (strcmp(name, "NSNEW") == 0)
+        make_space(fd);
+    else if (space && strcmp(name, "NSDEL") == 0)
+        delete_space(fd, space);
+    else if (space && strcmp(name, "NSSET") == 0)
+        set_space(fd, space);
+    else if (space && strcmp(name, "NSINFO") == 0)
+        describe_space(fd, space, false);
+    else
+        return false;
+    return true;
+}
+
+/* ---- the others ---- */
+
 static void answer(int fd, int n)
 {
     const char *name = words[0];
+    if (answer_space(fd, n))
+        return;
     if (strcmp(name, "SET") == 0 && n == 3) {
         (void)snprintf(stored, sizeof stored, "%s", words[2]);
         say_bulk(fd, words[1]);
@@ -128,6 +248,8 @@ static bool serve(int fd, int n)
         _exit(atoi(rule.rest));
     else if (strcmp(rule.action, "text") == 0)
         say_lines(fd, rule.rest);
+    else if (strcmp(rule.action, "lie") == 0 && find_space(words[1]))
+        describe_space(fd, find_space(words[1]), true);
     else
         say(fd, strcat(rule.rest, "\r\n"));
     return true;
