@@ -13,6 +13,7 @@
 #include <sys/syscall.h>
 #include <sys/types.h>
 #include <sys/uio.h>
+#include <time.h>
 #include <unistd.h>
 
 enum { FILES_MAX = 4096 };
@@ -61,9 +62,22 @@ static struct synced *find(ino_t inode)
     return &disk.files[disk.n++];
 }
 
+static void take_ticket(void)
+{
+    const struct timespec moment = {.tv_nsec = 1000000};
+    if (!page || page->tickets < 0 || gettid() == getpid())
+        return;
+    page->waited += page->tickets == 0;
+    while (page->tickets == 0)
+        (void)nanosleep(&moment, NULL);
+    if (page->tickets > 0)
+        page->tickets--;
+}
+
 static int sync_file(int fd, long number)
 {
     struct stat status;
+    take_ticket();
     bool failed = fails(BADCALL_SYNC);
     int error = errno, rc = failed ? -1 : (int)syscall(number, fd);
     if (fstat(fd, &status) == 0 && S_ISREG(status.st_mode)) {

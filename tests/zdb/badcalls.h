@@ -29,6 +29,9 @@ struct badcalls {
     _Atomic int fail; /* then so many fail */
     _Atomic int error;
     _Atomic int failed; /* that have */
+    /* Syncs of threads but the first wait for one of these; below 0: for nothing. */
+    _Atomic int tickets;
+    _Atomic int waited; /* that had to, ever */
 };
 
 #endif

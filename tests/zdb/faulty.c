@@ -25,6 +25,7 @@ void faulty_start(const char *const *flags)
         (void)munmap(bad, sizeof *bad);
     bad = mmap(NULL, sizeof *bad, PROT_READ | PROT_WRITE, MAP_SHARED, fd, 0);
     assert_true(bad != MAP_FAILED);
+    bad->tickets = -1;
     faulty_disarm();
     zdb.environment = environment;
     server_start(&zdb, flags);

@@ -60,6 +60,7 @@ struct worker {
 };
 
 struct work {
+    const struct server *server;
     uint64_t random, clock;
     uint32_t last_number;
     struct worker workers[WORKERS];
@@ -232,9 +233,11 @@ static void take_reply(struct work *work, struct worker *worker)
     size_t size;
     const uint8_t *reply = client_reply(worker->client, &size);
     struct flight flight = worker->flights[0];
-    if (!reply || reply[0] != flight.expected)
+    if (!reply || reply[0] != flight.expected) {
+        server_print_log(work->server);
         fail_msg("worker %u expects %c and gets: %.*s", worker->number, flight.expected,
                  reply ? (int)size : 0, reply ? (const char *)reply : "");
+    }
     worker->n_flights--;
     memmove(worker->flights, worker->flights + 1, worker->n_flights * sizeof flight);
     if (flight.answered)
@@ -340,6 +343,7 @@ static void begin_worker(struct worker *worker, const struct server *server)
 
 void work_begin(struct work *work, const struct server *server)
 {
+    work->server = server;
     for (size_t i = 0; i < WORKERS; i++)
         begin_worker(&work->workers[i], server);
 }
@@ -401,6 +405,18 @@ static void select_ns(struct check *check, const char *name)
     must_answer(check->client, "SELECT", name, "", "");
 }
 
+static void explain(const struct check *check, const struct thing *thing, const uint8_t *reply,
+                    size_t size)
+{
+    print_error("cut from %ju to %ju, reply %.*s\n", (uintmax_t)check->before,
+                (uintmax_t)check->after, size < 60 ? (int)size : 60, (const char *)reply);
+    for (size_t i = 0; i < thing->n_versions; i++)
+        print_error("version %zu: asked %ju, answered %ju%s%s\n", i,
+                    (uintmax_t)thing->versions[i].asked, (uintmax_t)thing->versions[i].answered,
+                    thing->versions[i].number ? "" : ", deleted",
+                    is_payload(reply, size, thing->versions[i].number) ? ", found" : "");
+}
+
 static void check_value(struct check *check, const struct thing *thing, struct word key)
 {
     size_t size, first = 0, end = 0;
@@ -425,8 +441,8 @@ static void check_value(struct check *check, const struct thing *thing, struct w
     if (fits)
         return;
     server_print_log(check->server);
-    fail_msg("%s%ju, versions %zu to %zu of %zu: %.*s", thing->name, (uintmax_t)peer_u64(thing->id),
-             first, end, thing->n_versions, size < 60 ? (int)size : 60, (const char *)reply);
+    explain(check, thing, reply, size);
+    fail_msg("%s%ju has not what it must have", thing->name, (uintmax_t)peer_u64(thing->id));
 }
 
 static bool is_listed(struct check *check, const char *name)

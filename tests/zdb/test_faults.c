@@ -6,8 +6,13 @@
 #include "faulty.h"
 #include "script.h"
 
+#include "base/clock.h"
+
 #include <errno.h>
+#include <linux/sockios.h>
+#include <sched.h>
 #include <stdlib.h>
+#include <sys/ioctl.h>
 
 #define UNSYNCED "-Cannot sync right now, it may be lost|EOF"
 
@@ -96,6 +101,49 @@ static void while_no_sync_succeeds_nothing_is_served(void)
     ask(1, "RELOAD default", "+OK");
     ask(1, "GET key", "=value");
     ask(1, "SET key other", "=key");
+}
+
+static void wait_until(_Atomic int *count, int n)
+{
+    uint64_t deadline = clock_monotonic_ms() + CLIENT_WAIT_MS;
+    while (*count < n) {
+        assert_true(clock_monotonic_ms() < deadline);
+        (void)sched_yield();
+    }
+}
+
+static void wait_until_read(const struct client *client)
+{
+    uint64_t deadline = clock_monotonic_ms() + CLIENT_WAIT_MS;
+    for (int left = 1; left > 0;) {
+        assert_int_equal(ioctl(client->fd, SIOCOUTQ, &left), 0);
+        assert_true(clock_monotonic_ms() < deadline);
+    }
+}
+
+/* A rotation waits for the batch under way; the end of that is not the end of the next one. */
+static void a_write_behind_a_rotation_waits_for_its_own_sync(void)
+{
+    static const char pipeline[] =
+        "*1\r\n$6\r\nNSJUMP\r\n*3\r\n$3\r\nSET\r\n$1\r\nb\r\n$1\r\n2\r\n";
+    faulty_start_with("--sync", "--compact", "0");
+    ask(2, "PING", "+PONG");
+    ask(3, "PING", "+PONG");
+    bad->waited = 0;
+    bad->tickets = 0;
+    ask(1, "SET a 1", "");
+    wait_until(&bad->waited, 1);
+    assert_true(client_send(on(2), pipeline, sizeof pipeline - 1));
+    wait_until_read(on(2));
+    bad->tickets = 2; /* data and index */
+    wait_until(&bad->waited, 2);
+    for (unsigned i = 0; i < 3; i++)
+        ask(3, "PING", "+PONG");
+    assert_int_equal(client_fill(on(2), 1, 0), 0);
+    bad->tickets = -1;
+    ask(1, "", "=a");
+    ask(2, "", "+OK");
+    ask(2, "", "=b");
 }
 
 /* Else a power cut might take the end of the one and leave the other. */
@@ -247,6 +295,7 @@ int main(int argc, char **argv)
         zdb_case(a_pipeline_ends_where_its_sync_fails),
         zdb_case(everybody_who_waits_is_told),
         zdb_case(while_no_sync_succeeds_nothing_is_served),
+        zdb_case(a_write_behind_a_rotation_waits_for_its_own_sync),
         zdb_case(a_pair_is_begun_when_the_one_before_is_synced),
         zdb_case(one_namespace_that_cannot_be_synced_stops_no_other),
         zdb_case(what_is_left_of_a_removed_namespace_does_not_come_back),

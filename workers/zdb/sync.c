@@ -261,7 +261,7 @@ bool sync_begin(struct syncer *syncer, struct ns *list)
 
 bool sync_under_way(const struct syncer *syncer)
 {
-    return syncer->told != IDLE;
+    return syncer->told != IDLE || syncer->synced_news || syncer->settled_news;
 }
 
 uint64_t sync_count(const struct syncer *syncer)
@@ -305,7 +305,7 @@ enum sync_news sync_poll(struct syncer *syncer)
 
 void sync_wait(struct syncer *syncer)
 {
-    if (!sync_under_way(syncer))
+    if (syncer->told == IDLE)
         return;
     (void)pthread_mutex_lock(&syncer->lock);
     while (syncer->phase == RUNNING || syncer->phase == SYNCED)

@@ -23,6 +23,8 @@ void syncer_free(struct syncer *syncer);
 /* Begins a batch of all of the list that are unsynced, all flushed before. False if one is under
  * way, or nothing is to be done. */
 bool sync_begin(struct syncer *syncer, struct ns *list);
+/* Until sync_poll() has told all of it, and the next one cannot begin before: who waits for that
+ * one would take what is told for its end. */
 bool sync_under_way(const struct syncer *syncer);
 /* Batches that are over, marks and all. */
 uint64_t sync_count(const struct syncer *syncer);
