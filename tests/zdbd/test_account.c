@@ -65,12 +65,26 @@ static const char whole[] = "# namespace\n"
                             "stats_data_io_errors: 2\n"
                             "stats_data_faults: 4\n";
 
+static void trouble_is_read(void **state)
+{
+    (void)state;
+    struct nsinfo info;
+    char text[1024];
+    int length = snprintf(text, sizeof text, "%sclosed: its descriptor is lost\n", whole);
+    assert_int_equal(nsinfo_parse(text, (size_t)length, "some", &info, NULL), 0);
+    assert_string_equal(info.trouble, "its descriptor is lost");
+    length = snprintf(text, sizeof text, "%sout_of_service: %0300d\n", whole, 0);
+    assert_int_equal(nsinfo_parse(text, (size_t)length, "some", &info, NULL), 0);
+    assert_int_equal(strlen(info.trouble), NSINFO_TROUBLE_MAX - 1);
+}
+
 static void an_account_is_read(void **state)
 {
     (void)state;
     struct nsinfo info;
     assert_int_equal(nsinfo_parse(whole, sizeof whole - 1, "some", &info, NULL), 0);
     assert_int_equal(info.entries, 3);
+    assert_string_equal(info.trouble, "");
     assert_int_equal(info.data_bytes, 1024);
     assert_int_equal(info.index_bytes, 29);
     assert_int_equal(info.limit_bytes, 4096);
@@ -123,6 +137,7 @@ int main(void)
         cmocka_unit_test(a_note_is_read_as_it_was_written),
         cmocka_unit_test(what_is_no_note_is_told_from_a_later_ones),
         cmocka_unit_test(an_account_is_read),
+        cmocka_unit_test(trouble_is_read),
         cmocka_unit_test(half_an_account_is_none),
     };
     return cmocka_run_group_tests_name("account", tests, NULL, NULL);

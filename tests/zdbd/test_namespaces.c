@@ -2,6 +2,7 @@
  */
 #include "zdbnode.h"
 
+#include <signal.h>
 #include <stdio.h>
 #include <unistd.h>
 
@@ -170,12 +171,59 @@ static void a_0_db_outlives_zdbd_and_storaged(void)
     client_close(client);
 }
 
+/* ---- out of service ---- */
+
+static bool is_refused_by_its_0_db(struct node *node, void *id)
+{
+    autoreply Storage__V1__ZDBNamespace *space = zdbnode_get(node, id);
+    return space->state == NAMESPACE(FAILED) && strstr(space->reason, "its descriptor is lost");
+}
+
+/* A 0-db that lists a namespace may yet keep everybody out of it. */
+static void one_that_its_0_db_keeps_closed_is_failed(void)
+{
+    struct node *node = zdbnode_start(disk_create(DISK_BYTES, DISK_SSD));
+    autoreply Storage__V1__ZDBNamespace *made = zdbnode_reserve(node, "mine", 64 * MiB);
+    autoreply Storage__V1__ZDBNamespace *other = zdbnode_reserve(node, "other", MiB);
+    autoreply Storage__V1__ZDBInstance *instance = zdbnode_instance(node, made->pool);
+    autofree char *descriptor = path_format("%s/%s/zdb/data/index/%s/zdb-namespace",
+                                            node->mount_root, made->pool, made->id);
+    struct client *client = zdbnode_enter(made, PASSWORD);
+    zdbnode_set(client, "key", "value");
+    client_close(client);
+    assert_int_equal(unlink(descriptor), 0);
+    watch_mark(node->watch);
+    assert_int_equal(kill((pid_t)instance->pid, SIGKILL), 0);
+    (void)watch_wait(node->watch, "namespace.live", other->id);
+    node_wait(node, is_refused_by_its_0_db, made->id, "it is failed");
+    zdbnode_must_balance(node, 2);
+
+    /* Its password makes it whole: what else was lost is noted. */
+    autoerr struct err err = {0};
+    autoreply Storage__V1__ZDBNamespace *changed = NULL;
+    Storage__V1__NamespaceSetPasswordRequest request =
+        STORAGE__V1__NAMESPACE_SET_PASSWORD_REQUEST__INIT;
+    request.id = made->id;
+    request.password = (ProtobufCBinaryData){3, (uint8_t *)(uintptr_t) "new"};
+    assert_ok(storage_call(node->storage, "storage.v1.NamespaceService/SetPassword", &request,
+                           &changed, &err),
+              &err);
+    (void)watch_wait(node->watch, "namespace.live", made->id);
+    zdbnode_wait_namespace(node, made->id, NAMESPACE(LIVE));
+    autoreply Storage__V1__NamespaceUsage *usage = zdbnode_usage(node, made->id);
+    assert_int_equal(usage->limit_bytes, 64 * MiB);
+    client = zdbnode_enter(made, "new");
+    zdbnode_must_get(client, "key", "value");
+    client_close(client);
+}
+
 int main(int argc, char **argv)
 {
     const struct harness_case cases[] = {
         harness_case(a_namespace_is_reserved_used_and_released),
         harness_case(what_cannot_be_is_refused_and_leaves_nothing),
         harness_case(a_0_db_outlives_zdbd_and_storaged),
+        harness_case(one_that_its_0_db_keeps_closed_is_failed),
     };
     return harness_main(argc, argv, "namespaces", cases, array_length(cases));
 }

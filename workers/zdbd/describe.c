@@ -27,6 +27,10 @@ Storage__V1__ZDBNamespaceState describe_state(const struct namespace *space,
     } else if (space->presence == NAMESPACE_MISSING) {
         state = SPACE_STATE(FAILED);
         (void)snprintf(out_reason, ERR_MESSAGE_MAX, "the 0-db of its pool does not have it");
+    } else if (space->presence == NAMESPACE_BROKEN) {
+        state = SPACE_STATE(FAILED);
+        (void)snprintf(out_reason, ERR_MESSAGE_MAX, "its 0-db keeps it out of service: %s",
+                       space->trouble ? space->trouble : "");
     } else if (space->presence == NAMESPACE_UNSEEN) {
         state = SPACE_STATE(FAILED);
         (void)snprintf(out_reason, ERR_MESSAGE_MAX, "its 0-db was not asked for it yet");

@@ -71,20 +71,33 @@ struct namespace *namespaces_add(struct namespaces *all, const char *id)
     return space;
 }
 
+static void free_one(struct namespace *space)
+{
+    free(space->trouble);
+    free(space);
+}
+
 void namespaces_drop(struct namespaces *all, struct namespace *space)
 {
     size_t at = position(all, space->id);
     all->n--;
     memmove(&all->by_id[at], &all->by_id[at + 1], (all->n - at) * sizeof(struct namespace *));
-    free(space);
+    free_one(space);
 }
 
 void namespaces_free(struct namespaces *all)
 {
     for (size_t i = 0; i < all->n; i++)
-        free(all->by_id[i]);
+        free_one(all->by_id[i]);
     free(all->by_id);
     *all = (struct namespaces){0};
+}
+
+void namespace_find_trouble(struct namespace *space, const char *trouble)
+{
+    free(space->trouble);
+    space->trouble = *trouble ? strdup(trouble) : NULL;
+    space->presence = *trouble ? NAMESPACE_BROKEN : NAMESPACE_THERE;
 }
 
 void namespace_learn(struct namespace *space, struct pool *pool,

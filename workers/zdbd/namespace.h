@@ -23,7 +23,12 @@ enum namespace_phase {
 };
 
 /* What its 0-db was found to have when it came up last. */
-enum namespace_presence { NAMESPACE_UNSEEN, NAMESPACE_THERE, NAMESPACE_MISSING };
+enum namespace_presence {
+    NAMESPACE_UNSEEN, /* it was not asked yet, or only lists it */
+    NAMESPACE_THERE,  /* as it was noted */
+    NAMESPACE_MISSING,
+    NAMESPACE_BROKEN, /* out of service: `trouble` */
+};
 
 struct namespace
 {
@@ -36,6 +41,7 @@ struct namespace
     struct order *order;                 /* that works on it */
     Storage__V1__ZDBNamespaceState told; /* the last state that subscribers heard of */
     bool misaligned;                     /* its 0-db may not have been told what is noted */
+    char *trouble;                       /* owned */
     bool strange;           /* its note is none of ours: it is listed, and left alone */
     struct namespace *next; /* in namespaces_of_pool() */
 };
@@ -60,6 +66,9 @@ struct namespace *namespaces_add(struct namespaces *all, const char *id);
 /* Takes it out and frees it. No order may work on it. */
 void namespaces_drop(struct namespaces *all, struct namespace *space);
 void namespaces_free(struct namespaces *all);
+
+/* BROKEN for that reason, or THERE if it is empty. */
+void namespace_find_trouble(struct namespace *space, const char *trouble);
 
 /* What poold says of its booking, the phase included. */
 void namespace_learn(struct namespace *space, struct pool *pool,

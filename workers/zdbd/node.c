@@ -33,7 +33,7 @@ static bool tidy_one(struct node *node, struct namespace *space)
     if (space->phase == NAMESPACE_UNDONE || space->phase == NAMESPACE_DYING)
         end_begin(node, space);
     else if (space->phase == NAMESPACE_LIVE && space->misaligned &&
-             space->presence == NAMESPACE_THERE)
+             space->presence != NAMESPACE_MISSING)
         align_begin(node, space);
     else
         return false;
@@ -69,10 +69,16 @@ static void on_soon(uv_timer_t *timer)
     node_tidy(timer->data);
 }
 
+void node_tidy_soon(struct node *node)
+{
+    if (!node->stop_begun)
+        (void)uv_timer_start(&node->soon, on_soon, 0, 0);
+}
+
 void node_order_ended(struct node *node)
 {
-    if (node->tidy_more && node->n_orders < TIDY_ORDERS_MAX / 2 && !node->stop_begun)
-        (void)uv_timer_start(&node->soon, on_soon, 0, 0);
+    if (node->tidy_more && node->n_orders < TIDY_ORDERS_MAX / 2)
+        node_tidy_soon(node);
 }
 
 /* ---- its state ---- */

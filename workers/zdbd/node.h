@@ -43,6 +43,7 @@ void node_free(struct node *node);
 /* Begins the orders that nobody asks for: what is UNDONE or DYING is ended, and what is misaligned
  * aligned, where its 0-db is up. */
 void node_tidy(struct node *node);
+void node_tidy_soon(struct node *node);
 void node_order_ended(struct node *node);
 /* Says how it goes, for `storagectl worker list`. */
 void node_report(struct node *node);

@@ -4,10 +4,11 @@
 #include "base/cleanup.h"
 
 #include <errno.h>
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
-enum { NSINFO_TEXT_MAX = 16 * 1024, VALUE_MAX = 160 };
+enum { NSINFO_TEXT_MAX = 16 * 1024, VALUE_MAX = 512 };
 
 /* The value behind "\nkey: "; false where there is none. */
 static bool find(const char *text, const char *key, char out_value[VALUE_MAX])
@@ -71,6 +72,16 @@ uint64_t nsinfo_sum_errors(const char *text)
     return sum;
 }
 
+/* Of our own 0-db; upstream's ends where ours keeps one namespace from its clients. */
+static void find_trouble(const char *text, char out_trouble[NSINFO_TROUBLE_MAX])
+{
+    static const char *const keys[] = {"out_of_service", "closed"};
+    char value[VALUE_MAX];
+    for (size_t i = 0; i < array_length(keys) && !*out_trouble; i++)
+        if (find(text, keys[i], value))
+            (void)snprintf(out_trouble, NSINFO_TROUBLE_MAX, "%.*s", NSINFO_TROUBLE_MAX - 1, value);
+}
+
 int nsinfo_parse(const char *text, size_t length, const char *name, struct nsinfo *out_info,
                  struct err *err)
 {
@@ -88,6 +99,7 @@ int nsinfo_parse(const char *text, size_t length, const char *name, struct nsinf
     if (!whole)
         return err_set(err, ERR_DATA_LOSS, 0, name, "its 0-db gives no account of it (NSINFO)");
     info.errors = nsinfo_sum_errors(copy);
+    find_trouble(copy, info.trouble);
     *out_info = info;
     return 0;
 }

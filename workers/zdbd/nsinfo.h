@@ -11,6 +11,8 @@
 #include <stddef.h>
 #include <stdint.h>
 
+enum { NSINFO_TROUBLE_MAX = 128 };
+
 struct nsinfo {
     uint64_t entries;
     uint64_t data_bytes, index_bytes; /* live payload; the keys' files */
@@ -18,6 +20,7 @@ struct nsinfo {
     uint64_t errors;                  /* failed reads and writes, and broken entries */
     bool public, password, locked;    /* locked: or frozen */
     Storage__V1__ZDBMode mode;
+    char trouble[NSINFO_TROUBLE_MAX]; /* why nobody can use it; empty: they can */
 };
 
 /* -ERR_DATA_LOSS for a text that lacks one of these, or speaks of another namespace. */

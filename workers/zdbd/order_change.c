@@ -49,9 +49,12 @@ static int step_check_up(struct order *order, struct err *err)
     return rc < 0 ? rc : ORDER_GO_ON;
 }
 
+/* What its 0-db was not asked yet, or had out of service, may lack more than this. */
 static void on_changed(struct order *order)
 {
-    order->space->misaligned = false;
+    order->space->misaligned = order->space->presence != NAMESPACE_THERE;
+    if (order->space->misaligned)
+        node_tidy_soon(order->node);
     tell_namespace(order->space, "namespace.changed", NULL);
 }
 
@@ -76,6 +79,8 @@ static int step_align(struct order *order, struct err *err)
     const struct nsinfo *info = &order->info;
     const struct namespace *space = order->space;
     int rc = 0;
+    if (*info->trouble)
+        return ORDER_GO_ON;
     if (!info->password)
         log_warning("a namespace has no password", "namespace", space->id, "pool", space->pool->id);
     if (info->limit_bytes != space->size_bytes)
@@ -91,7 +96,7 @@ static int step_align(struct order *order, struct err *err)
 static void on_aligned(struct order *order)
 {
     order->space->misaligned = false;
-    order->space->presence = NAMESPACE_THERE;
+    namespace_find_trouble(order->space, order->info.trouble);
     tell_state(order->space);
 }
 

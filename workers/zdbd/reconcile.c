@@ -56,8 +56,8 @@ static void on_listed(const redisReply *reply, const struct err *err, void *data
     for (size_t i = 0; i < reply->elements; i++) {
         const char *name = reply->element[i]->str;
         struct namespace *space = find_by_zdb_name(pool, name);
-        if (space && !space->order) {
-            space->presence = NAMESPACE_THERE;
+        if (space) {
+            space->presence = space->order ? space->presence : NAMESPACE_UNSEEN;
             space->misaligned = true;
         } else if (!space && !is_ours(name)) {
             log_warning("a 0-db has a namespace that is not booked; it is left alone", "pool",
