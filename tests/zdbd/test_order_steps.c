@@ -88,9 +88,12 @@ static bool has_settled(struct node *node, void *data)
     for (size_t i = 0; i < spaces->n_namespaces; i++) {
         if (spaces->namespaces[i]->state != NAMESPACE(LIVE))
             return false;
-        autoreply Storage__V1__NamespaceUsage *usage =
-            zdbnode_usage(node, spaces->namespaces[i]->id);
-        if (usage->limit_bytes != spaces->namespaces[i]->size_bytes)
+        autoreply Storage__V1__NamespaceUsage *usage = NULL;
+        Storage__V1__NamespaceUsageRequest request = STORAGE__V1__NAMESPACE_USAGE_REQUEST__INIT;
+        request.id = spaces->namespaces[i]->id;
+        if (storage_call(node->storage, "storage.v1.NamespaceService/Usage", &request, &usage,
+                         NULL) < 0 ||
+            usage->limit_bytes != spaces->namespaces[i]->size_bytes)
             return false;
     }
     return true;
