@@ -103,6 +103,28 @@ static void a_client_s_bytes_are_no_entry_of_another_id(void)
     check_files("default");
 }
 
+/* --- the end of the last data ---------------------------------------------------------------- */
+
+/* The index came to the disk before the payload did. */
+static void a_new_key_without_its_payload_is_none(void)
+{
+    struct peer_ns ns;
+    peer_ns_init(&ns, "default", PEER_USER, PEER_EMBEDDED);
+    peer_set(&ns, peer_key("a"), "one", 3, 1);
+    peer_set(&ns, peer_key("b"), "two", 3, 2);
+    peer_delete(&ns, peer_key("a"), 3);
+    peer_set(&ns, peer_key("a"), "three", 5, 4);
+    memset(ns.data[0].at + ns.data[0].size - 5, 0, 5);
+    save(&ns);
+    peer_ns_free(&ns);
+    server_start(&zdb, NULL);
+    ask(1, "GET a", "nil");
+    ask(1, "GET b", "=two");
+    ask(1, "DBSIZE", ":1");
+    ask(1, "SET a again", "=a");
+    check_files("default");
+}
+
 /* --- the end of the last index --------------------------------------------------------------- */
 
 static void make_ids(struct peer_ns *ns)
@@ -241,6 +263,7 @@ int main(int argc, char **argv)
     static const struct zdb_case cases[] = {
         zdb_case(a_client_s_bytes_are_no_entry_of_another_key),
         zdb_case(a_client_s_bytes_are_no_entry_of_another_id),
+        zdb_case(a_new_key_without_its_payload_is_none),
         zdb_case(an_index_that_ends_in_noughts_is_mended_there),
         zdb_case(an_index_that_ends_in_other_bytes_is_mended_there),
         zdb_case(an_update_of_an_old_id_is_known_without_the_index),

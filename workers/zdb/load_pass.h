@@ -19,7 +19,8 @@ struct pass {
         uint32_t offset;
         uint8_t key[FORMAT_KEY_MAX];
     } taken;
-    uint64_t spent; /* bytes of the data that are no dead payload */
+    struct walk tail; /* beside the index, near the end of the active pair; begun with its window */
+    uint64_t spent;   /* bytes of the data that are no dead payload */
 };
 
 enum verdict { AGREES = 0, DIFFERS = 2 }; /* or LOAD_AGAIN, or an error */

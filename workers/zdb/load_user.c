@@ -164,6 +164,48 @@ static int take_dead(struct pass *pass, const struct reader_entry *entry)
     return record ? pass_forget(pass, record) : AGREES;
 }
 
+/* What was written last may be in the index and not in the data, if nobody waited for its sync. */
+enum { TAIL = 512 << 10 };
+
+static int begin_tail(struct pass *pass, uint32_t offset)
+{
+    int fd = file_fd(&pass->pair->data);
+    if (fd < 0)
+        return load_io(pass->load, &pass->pair->data, fd, "open");
+    if (walk_begin(&pass->tail, fd, pass->data_size, offset, NULL) < 0)
+        return pass_no_memory(pass);
+    pass->tail.check_payload = true;
+    file_pin(&pass->pair->data);
+    return 0;
+}
+
+/*
+ * A key that is new there, and has no payload, was not acknowledged: it is none. One that replaced
+ * a value lives only if that is marked dead, which is done after the sync; so it was whole then,
+ * and is damaged since, and a GET has to say so.
+ */
+static int check_tail(struct pass *pass, const struct format_index_entry *head)
+{
+    struct walk_entry data;
+    enum walk_result result;
+    bool in_tail = pass->id + 1 == pass->ns->n_pairs && !pass->pair->missing &&
+                   (uint64_t)head->data_offset + TAIL >= pass->data_size;
+    int rc = in_tail && !pass->tail.window ? begin_tail(pass, head->data_offset) : 0;
+    if (rc < 0 || !in_tail)
+        return rc;
+    do
+        result = walk_next(&pass->tail, &data);
+    while (result == WALK_ENTRY && data.offset < head->data_offset);
+    if (result == WALK_FAILED)
+        return load_io(pass->load, &pass->pair->data, pass->tail.rc, "read");
+    if (result == WALK_ENTRY && data.offset == head->data_offset)
+        return AGREES;
+    pass->tail.offset = head->data_offset + format_data_size(head->key_size, head->length);
+    pass->tail.any_previous = true;
+    bool is_new = head->flags == 0 && head->parent_file == 0 && head->parent_offset == 0;
+    return is_new ? DIFFERS : AGREES;
+}
+
 static int take(struct pass *pass, const struct reader_entry *entry)
 {
     const struct format_index_entry *head = &entry->head;
@@ -174,6 +216,8 @@ static int take(struct pass *pass, const struct reader_entry *entry)
     int rc = check_place(pass, entry);
     if (rc == AGREES && pass->load->careful && !pass->pair->missing)
         rc = vouch(pass, head, entry->key, &end);
+    if (rc == AGREES)
+        rc = check_tail(pass, head);
     if (rc == AGREES)
         rc = head->flags & FORMAT_DEAD ? take_dead(pass, entry) : take_live(pass, entry);
     if (rc != AGREES)
@@ -259,6 +303,9 @@ static int load_pair(struct load *load, uint32_t id)
     rc = reader_begin(&reader, file_fd(&pass.pair->index), pass.index_size, FORMAT_INDEX_HEADER);
     rc = rc < 0 ? pass_no_memory(&pass) : read_index(&pass, &reader);
     reader_end(&reader);
+    if (pass.tail.window)
+        file_unpin(&pass.pair->data);
+    walk_end(&pass.tail);
     if (rc == 0)
         rc = pass_replay(&pass);
     if (rc == 0 && pass.index_size == UINT64_MAX)
