@@ -80,7 +80,7 @@ struct settings {
     char *zdb_listen;                /* 127.0.0.1 */
     struct settings_range zdb_ports; /* 9900-10899 */
     bool zdb_sync;                   /* no: what a 0-db answers is on the disk within a second */
-    uint32_t zdb_files;              /* 4096: limit of open files of each */
+    uint32_t zdb_files;              /* 16384: limit of open files of each, four a namespace */
     uint64_t zdb_memory_bytes;       /* 4G: limit of the memory of each */
 };
 

@@ -105,7 +105,7 @@ const struct setting settings_table[] = {
         "the TCP ports that they get, one for each pool, for good"),
     KEY("zdb", "sync", zdb_sync, bool, "no", 0, 0,
         "a 0-db answers a write when it is on the disk, not within a second before it is"),
-    KEY("zdb", "files", zdb_files, u32, "4096", 64, 1 << 20,
+    KEY("zdb", "files", zdb_files, u32, "16384", 64, 1 << 20,
         "the open files that each may have"),
     KEY("zdb", "memory", zdb_memory_bytes, size, "4G", 64 << 20, SIZE_MAX_BYTES,
         "the memory that each may have"),

@@ -126,6 +126,26 @@ static void limit_files(rlim_t n)
     assert_int_equal(prlimit(zdb.pid, RLIMIT_NOFILE, &files, NULL), 0);
 }
 
+/* As many as NSNEW makes, and no more, the next start has descriptors for. */
+static void what_was_made_is_loaded_again(void)
+{
+    char request[32];
+    unsigned n = 0;
+    zdb.files_most = 4 * FILES;
+    server_start(&zdb, NULL);
+    do {
+        (void)snprintf(request, sizeof request, "NSNEW ns%03u", n++);
+    } while (answers(on(1), request, "+OK"));
+    assert_in_range(--n, 4 * FILES / 8, FILES);
+    hangup_all();
+    server_stop(&zdb);
+    server_start(&zdb, NULL);
+    for (unsigned i = 0; i < n; i++) {
+        (void)snprintf(request, sizeof request, "SELECT ns%03u", i);
+        ask(1, request, "+OK");
+    }
+}
+
 /* Nobody leaves, and yet it goes on when there are descriptors again. */
 static void it_accepts_again_when_descriptors_are_back(void)
 {
@@ -176,6 +196,7 @@ int main(int argc, char **argv)
     static const struct zdb_case cases[] = {
         zdb_case(too_many_clients_are_told_so_and_files_are_opened),
         zdb_case(too_many_namespaces_leave_place_for_clients),
+        zdb_case(what_was_made_is_loaded_again),
         zdb_case(it_accepts_again_when_descriptors_are_back),
         zdb_case(peers_that_are_gone_without_a_word_are_noticed),
     };

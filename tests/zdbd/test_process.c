@@ -282,7 +282,7 @@ static void its_arguments_follow_from_the_settings(void)
     assert_true(has(ours, "--run", one.run) && has(ours, "--binary", STORAGED_BIN_DIR "/zdb"));
     assert_true(has(ours, "--uid", "860001") && has(ours, "--gid", "860002"));
     assert_true(has(ours, "--port", "9955") && has(ours, "--listen", "127.0.0.1"));
-    assert_true(has(ours, "--files", "4096") && has(ours, "--memory", "4294967296"));
+    assert_true(has(ours, "--files", "16384") && has(ours, "--memory", "4294967296"));
     assert_false(has(ours, "--upstream", NULL) || has(ours, "--sync", NULL));
     free_arguments(ours);
     end();

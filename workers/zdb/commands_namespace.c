@@ -12,7 +12,7 @@
 
 static const char not_found[] = "-Namespace not found";
 
-enum { VALUE_MAX = 63, PLACES_LEAST = 16 };
+enum { VALUE_MAX = 63 };
 
 static struct ns *find(struct client *client, const struct arg *name, const char *otherwise)
 {
@@ -49,10 +49,9 @@ static bool is_allowed(const struct arg *name)
     return !memchr(name->at, '/', name->size) && !memchr(name->at, '\0', name->size);
 }
 
-/* For one namespace more, and a few clients. */
 static bool has_descriptors(const struct server *server, const char *name, struct err *err)
 {
-    if (listen_places(server) >= PLACES_LEAST)
+    if (listen_has_room(server))
         return true;
     (void)err_set(err, ERR_RESOURCE_EXHAUSTED, 0, name, "too few descriptors are left");
     return false;

@@ -19,7 +19,7 @@
 #include <sys/un.h>
 #include <unistd.h>
 
-enum { BACKLOG = 4096, AGAIN_MS = 1000, OTHER_DESCRIPTORS = 32 };
+enum { BACKLOG = 4096, AGAIN_MS = 1000, OTHER_DESCRIPTORS = 32, PLACES_LEAST = 16 };
 
 static int open_unix(const char *path, struct err *err)
 {
@@ -126,12 +126,25 @@ static void configure_tcp(int fd)
     (void)setsockopt(fd, IPPROTO_TCP, TCP_KEEPCNT, &probes, sizeof probes);
 }
 
+static uint64_t count_namespaces(const struct server *server)
+{
+    uint64_t n = 0;
+    for (const struct ns *ns = server->realm.first; ns; ns = ns->next)
+        n += ns->index_dir >= 0;
+    return n;
+}
+
 /* A namespace has its two directories, and its active pair. */
+bool listen_has_room(const struct server *server)
+{
+    uint64_t needed = OTHER_DESCRIPTORS + 4 * (count_namespaces(server) + 1);
+    return needed <= server->n_descriptors - server->n_descriptors / 4 &&
+           listen_places(server) >= PLACES_LEAST;
+}
+
 uint64_t listen_places(const struct server *server)
 {
-    uint64_t n_namespaces = 0;
-    for (const struct ns *ns = server->realm.first; ns; ns = ns->next)
-        n_namespaces += ns->index_dir >= 0;
+    uint64_t n_namespaces = count_namespaces(server);
     uint64_t files = file_limit() > 2 * n_namespaces ? file_limit() : 2 * n_namespaces;
     uint64_t others = OTHER_DESCRIPTORS + 2 * n_namespaces + files;
     uint64_t places = server->n_descriptors > others ? server->n_descriptors - others : 0;

@@ -103,6 +103,9 @@ void listen_accept(struct server *server, unsigned listener);
 void listen_again(struct server *server);
 /* How many clients may be here at once: as many as leave the files their descriptors. */
 uint64_t listen_places(const struct server *server);
+/* There are descriptors for one namespace more, now and at the next start, and for a few clients.
+ */
+bool listen_has_room(const struct server *server);
 void listen_close(struct server *server);
 
 #endif
