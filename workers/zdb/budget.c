@@ -51,16 +51,38 @@ bool budget_has(const struct client *client, enum budget_need need)
     }
 }
 
+static void set_need(struct client *client, enum budget_need need)
+{
+    struct budget *budget = &client->server->budget;
+    budget->n_waiting[client->need]--;
+    budget->n_waiting[need]++;
+    client->need = need;
+}
+
+/* Nobody gets in before those who wait, or they could wait for ever. */
+bool budget_lets(const struct client *client, enum budget_need need)
+{
+    const struct budget *budget = &client->server->budget;
+    return budget_has(client, need) && (budget->served == client || budget->n_waiting[need] == 0);
+}
+
 bool budget_ask(struct client *client, enum budget_need need)
 {
     struct budget *budget = &client->server->budget;
-    if (budget_has(client, need))
+    if (budget_lets(client, need))
         return true;
-    client->need = need;
+    set_need(client, need);
+    if (client->waits_since == 0)
+        client->waits_since = ++budget->n_waits;
     budget->lacked_ms = client->server->now_ms;
     if (budget->lacking_since_ms == 0)
         budget->lacking_since_ms = budget->lacked_ms;
     return false;
+}
+
+void budget_withdraw(struct client *client)
+{
+    set_need(client, BUDGET_NOTHING);
 }
 
 bool budget_lets_mirror(const struct server *server, size_t size)
@@ -70,37 +92,66 @@ bool budget_lets_mirror(const struct server *server, size_t size)
 
 /* --- when it is used up ---------------------------------------------------------------------- */
 
-/* Holds what others need, and did not move enough for a while. It is not to blame for replies that
- * wait for a sync; and while it waits itself it gets longer. */
+/* Holds what others need, and did not move enough for a while: it does not send the rest of what it
+ * has begun, or does not take what it may be sent. Who waits for us is not to blame. */
 static bool is_stuck(struct client *client)
 {
     const struct server *server = client->server;
     uint64_t moved = client->received + client->out.sent;
-    bool holds = client->short_counted + client->share_counted > 0 ||
-                 (client->reply_counted > 0 && client_may_send(client));
-    if (!holds || client->window_ms < server->budget.lacking_since_ms ||
+    bool may_take = client_may_send(client);
+    bool may_send = client->short_counted + client->share_counted > 0 &&
+                    client->need == BUDGET_NOTHING && out_size(&client->out) == 0;
+    if (!(may_take || may_send) || client->window_ms < server->budget.lacking_since_ms ||
         moved - client->window_moved >= LIMITS_MOVE_LEAST) {
         client->window_ms = server->now_ms;
         client->window_moved = moved;
         return false;
     }
-    uint64_t allowed = client->need == BUDGET_NOTHING ? LIMITS_STALL_MS : 3 * LIMITS_STALL_MS;
-    return server->now_ms - client->window_ms >= allowed;
+    return server->now_ms - client->window_ms >= LIMITS_STALL_MS;
 }
 
-/* The oldest first: those who come again and again have to wait for those who stayed. */
+static bool waits(const struct client *client)
+{
+    return client->need != BUDGET_NOTHING && !client->dead;
+}
+
+static void serve(struct client *client)
+{
+    struct budget *budget = &client->server->budget;
+    if (!waits(client) || !budget_has(client, client->need))
+        return;
+    set_need(client, BUDGET_NOTHING);
+    client->waits_since = 0;
+    client->window_ms = 0; /* from now on it can move */
+    budget->served = client;
+    client_go_on(client);
+    if (client->readable)
+        client_receive(client);
+    budget->served = NULL;
+}
+
+static struct client *longest_waiting(const struct server *server)
+{
+    struct client *longest = NULL;
+    for (struct client *client = server->clients; client; client = client->all.next)
+        if (waits(client) && budget_has(client, client->need) &&
+            (!longest || client->waits_since < longest->waits_since))
+            longest = client;
+    return longest;
+}
+
+/* By turns who has waited longest goes first, so that nobody waits for ever, and the oldest
+ * connection, so that those who are let go and come again do not keep the others out. */
 static bool serve_waiting(struct server *server)
 {
     bool any = false;
+    server->budget.by_age = !server->budget.by_age;
+    struct client *first = server->budget.by_age ? NULL : longest_waiting(server);
+    if (first)
+        serve(first);
     for (struct client *client = server->oldest; client; client = client->all.previous) {
-        if (client->need == BUDGET_NOTHING || client->dead)
-            continue;
-        if (budget_has(client, client->need)) {
-            client->need = BUDGET_NOTHING;
-            client->window_ms = 0; /* from now on it can move */
-            client_go_on(client);
-        }
-        any = any || client->need != BUDGET_NOTHING;
+        serve(client);
+        any = any || waits(client);
     }
     return any;
 }

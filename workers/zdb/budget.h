@@ -20,13 +20,18 @@ enum budget_need {
     BUDGET_SHARE,      /* room for a request of any length */
     BUDGET_REPLY,      /* room for one more reply */
     BUDGET_LONG_REPLY, /* and for one that is long */
+    BUDGET_NEEDS,
 };
 
 struct budget {
     size_t short_limit, share_limit, reply_limit;
     size_t shorts, shares, replies; /* bytes in use */
-    uint64_t lacking_since_ms;      /* 0: nobody waited lately */
-    uint64_t lacked_ms;             /* when somebody could not have something */
+    uint32_t n_waiting[BUDGET_NEEDS];
+    uint64_t n_waits;            /* so often somebody had to wait */
+    const struct client *served; /* it has its turn */
+    bool by_age;                 /* in this turn the oldest connection goes first */
+    uint64_t lacking_since_ms;   /* 0: nobody waited lately */
+    uint64_t lacked_ms;          /* when somebody could not have something */
 };
 
 /* Bytes for all, at least LIMITS_MEMORY_LEAST. */
@@ -34,9 +39,13 @@ void budget_init(struct budget *budget, uint64_t memory_bytes);
 /* Takes note of what the client's buffers have become. */
 void budget_count(struct client *client);
 
+/* Whether there is room for that, and whether it is this client's turn to have it. */
 bool budget_has(const struct client *client, enum budget_need need);
+bool budget_lets(const struct client *client, enum budget_need need);
 /* True if it can have that; otherwise it waits. */
 bool budget_ask(struct client *client, enum budget_need need);
+/* It needs nothing any more, or asks again; then it has not lost its place. */
+void budget_withdraw(struct client *client);
 /* May a mirror, which nobody waits for, be owed so much more? */
 bool budget_lets_mirror(const struct server *server, size_t size);
 

@@ -83,6 +83,7 @@ void client_free(struct client *client)
     resp_clear(&client->resp);
     out_free(&client->out);
     free_in(client);
+    budget_withdraw(client);
     unlink_all(client);
     free(client);
 }
@@ -104,6 +105,7 @@ void client_discard(struct client *client)
     resp_clear(&client->resp);
     out_free(&client->out);
     free_in(client);
+    budget_withdraw(client);
 }
 
 void client_touch(struct client *client)
@@ -287,8 +289,10 @@ static void receive_whole(struct client *client)
         client_drop(client);
     else if (goes_on)
         keep_rest(client, shared + done, n - done);
-    if (taken == n)
+    if (taken == n) {
+        client->waits_since = 0;
         return;
+    }
     size_t lacking = n - done + resp_missing(&client->resp, n - done);
     resp_clear(&client->resp);
     client->readable = true;
@@ -317,13 +321,13 @@ void client_receive(struct client *client)
 {
     struct server *server = client->server;
     if (client->in_size == 0 && (client->need == BUDGET_READ || client->need == BUDGET_SHARE))
-        client->need = BUDGET_NOTHING; /* nothing is kept: it may try */
+        budget_withdraw(client); /* nothing is kept: it may try */
     if (client->dead || client->closing || client->read_ended || is_paused(client))
         return;
     client->readable = false;
     if (client->in_size > 0)
         receive_more(client);
-    else if (client->in_share > 0 || budget_has(client, BUDGET_READ))
+    else if (client->in_share > 0 || budget_lets(client, BUDGET_READ))
         receive_shared(client);
     else
         receive_whole(client);

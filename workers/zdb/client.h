@@ -49,7 +49,8 @@ struct client {
 
     size_t short_counted, share_counted, reply_counted; /* in the server's budget */
     enum budget_need need;                              /* not served until it can have that */
-    uint64_t received;                                  /* bytes, ever */
+    uint64_t waits_since;             /* the number of its wait; 0: it was served */
+    uint64_t received;                /* bytes, ever */
     uint64_t window_ms, window_moved; /* budget.c: since then, and what had moved until then */
 
     struct ns *ns; /* NULL: removed under it */
