@@ -12,6 +12,7 @@
 #include "confwatch.h"
 #include "control.h"
 #include "rundir.h"
+#include "startup.h"
 #include "stop.h"
 #include "supervisor.h"
 #include "worker/lock.h"
@@ -145,15 +146,15 @@ static int begin(uv_loop_t *loop, const struct settings *settings, char *const *
     confwatch_open(&confwatch, loop, settings->path, on_config_changed, NULL);
     for (char **name = settings->workers; *name; name++)
         (void)ward_open(&supervisor.wards[supervisor.n_wards++], loop, settings, *name, args,
-                        stop_next, &supervisor);
-    for (size_t i = 0; i < supervisor.n_wards; i++)
-        ward_start(&supervisor.wards[i]);
+                        startup_next, stop_next, &supervisor);
+    startup_begin(&supervisor);
     return 0;
 }
 
 static void end(uv_loop_t *loop)
 {
     control_close(supervisor.control);
+    startup_close(&supervisor);
     confwatch_close(&confwatch);
     for (size_t i = 0; i < array_length(signals); i++)
         uv_close((uv_handle_t *)&signals[i], NULL);

@@ -21,6 +21,10 @@ struct supervisor {
     size_t n_wards;
     struct control *control;
 
+    /* The first starts, see startup.h. */
+    size_t n_started;
+    uv_timer_t startup;
+
     /* The stop, see stop.h. */
     bool stopping;
     bool shutdown;

@@ -164,12 +164,15 @@ static void apply(struct ward *ward, enum policy_event event)
         log_error("worker waits for its config to change", "worker", ward->name);
     if (state == POLICY_STOPPED && before != POLICY_STOPPED)
         ward->stopped(ward, ward->data);
+    if (before == POLICY_STARTING && state != POLICY_STARTING)
+        ward->begun(ward, ward->data);
 }
 
 /* ---- what the supervisor asks ---- */
 
 int ward_open(struct ward *ward, uv_loop_t *loop, const struct settings *settings, const char *name,
-              char *const *args, void (*stopped)(struct ward *ward, void *data), void *data)
+              char *const *args, void (*begun)(struct ward *ward, void *data),
+              void (*stopped)(struct ward *ward, void *data), void *data)
 {
     const struct policy_limits limits = {
         .backoff_min_ms = settings->backoff_min_ms,
@@ -182,6 +185,7 @@ int ward_open(struct ward *ward, uv_loop_t *loop, const struct settings *setting
                           .settings = settings,
                           .loop = loop,
                           .args = args,
+                          .begun = begun,
                           .stopped = stopped,
                           .data = data,
                           .since_us = clock_realtime_us()};
@@ -192,7 +196,8 @@ int ward_open(struct ward *ward, uv_loop_t *loop, const struct settings *setting
 
 void ward_start(struct ward *ward)
 {
-    apply(ward, POLICY_ON_DUE);
+    if (ward->policy.starts == 0)
+        apply(ward, POLICY_ON_DUE);
 }
 
 static int ask(struct ward *ward, enum policy_event event, struct err *err)

@@ -20,6 +20,7 @@ struct ward {
     const struct settings *settings;
     uv_loop_t *loop;
     char *const *args; /* the shared flags for its processes */
+    void (*begun)(struct ward *ward, void *data);
     void (*stopped)(struct ward *ward, void *data);
     void *data;
 
@@ -38,11 +39,13 @@ struct ward {
     char left[CHANNEL_TEXT_MAX];   /* what it left busy */
 };
 
-/* `stopped` is called once, when the ward has come to rest for good. */
+/* `begun` is called each time that a start is over: it is READY, or has failed. `stopped` is called
+ * once, when the ward has come to rest for good. */
 int ward_open(struct ward *ward, uv_loop_t *loop, const struct settings *settings, const char *name,
-              char *const *args, void (*stopped)(struct ward *ward, void *data), void *data);
+              char *const *args, void (*begun)(struct ward *ward, void *data),
+              void (*stopped)(struct ward *ward, void *data), void *data);
 
-/* The first start. */
+/* The first start, unless the operator was faster. */
 void ward_start(struct ward *ward);
 
 /* What the operator asks for; -ERR_FAILED_PRECONDITION when it is being stopped for good. */
