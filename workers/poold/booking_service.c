@@ -6,6 +6,7 @@
 #include "booking.h"
 #include "describe.h"
 #include "node.h"
+#include "rpc/page.h"
 
 #include <stdlib.h>
 #include <string.h>
@@ -81,59 +82,35 @@ static void on_get(service_t *service, const Storage__V1__GetBookingRequest *inp
 
 /* ---- ListBookings ---- */
 
-enum { BOOKINGS_PAGE_MAX = 512 };
-
-/* One page under construction. */
-struct page {
-    struct described_booking *described;
-    Storage__V1__Booking *list[BOOKINGS_PAGE_MAX];
-    size_t n, limit, bytes;
-    bool full;
-};
-
-static void add(struct page *page, const struct space *booking)
-{
-    struct described_booking *described = &page->described[page->n];
-    page->full = page->n == page->limit;
-    if (page->full)
-        return;
-    describe_booking(booking, described);
-    size_t bytes = storage__v1__booking__get_packed_size(&described->booking) + 8;
-    page->full = page->bytes + bytes > SERVICES_PAGE_MAX_BYTES;
-    if (page->full)
-        return;
-    page->bytes += bytes;
-    page->list[page->n++] = &described->booking;
-}
-
 static void list_late(struct node *node, const void *input, struct rpc_call *call)
 {
     const Storage__V1__ListBookingsRequest *request = input;
     struct index *index = &node->bookings;
-    size_t most = index_count(index) + 1;
-    struct page page = {.limit = most < BOOKINGS_PAGE_MAX ? most : BOOKINGS_PAGE_MAX};
-    if (request->page_size > 0 && request->page_size < page.limit)
-        page.limit = request->page_size;
-    page.described = malloc((page.limit + 1) * sizeof *page.described);
-    if (!page.described) {
+    struct page page;
+    struct described_booking *described;
+    const struct space *booking;
+    if (page_open(&page, sizeof *described, request->page_size, index_count(index)) < 0) {
         rpc_call_refuse(call, ERR_RESOURCE_EXHAUSTED, NULL, "no memory for a list");
         return;
     }
-    const struct space *booking;
     for (size_t i = index_after(index, request->page_token);
-         !page.full && (booking = index_at(index, i)); i++)
-        if (booking->phase != SPACE_BUILDING &&
-            (!*request->pool || strcmp(request->pool, booking->pool->fsid) == 0))
-            add(&page, booking);
+         !page.full && (booking = index_at(index, i)); i++) {
+        bool asked_for = booking->phase != SPACE_BUILDING &&
+                         (!*request->pool || strcmp(request->pool, booking->pool->fsid) == 0);
+        if (!asked_for || !(described = page_slot(&page)))
+            continue;
+        describe_booking(booking, described);
+        page_keep(&page, &described->booking.base);
+    }
     Storage__V1__ListBookingsReply reply = STORAGE__V1__LIST_BOOKINGS_REPLY__INIT;
     reply.n_bookings = page.n;
-    reply.bookings = page.list;
+    reply.bookings = (Storage__V1__Booking **)page.list;
     reply.epoch = event_publisher_epoch(node->worker->events);
     reply.seq = event_publisher_seq(node->worker->events);
     if (page.full && page.n > 0)
-        reply.next_page_token = page.list[page.n - 1]->id;
+        reply.next_page_token = reply.bookings[page.n - 1]->id;
     rpc_call_reply(call, &reply.base);
-    free(page.described);
+    page_close(&page);
 }
 
 static void on_list(service_t *service, const Storage__V1__ListBookingsRequest *input,

@@ -28,9 +28,6 @@ struct node *services_node_of_spaces(Storage__V1__SpaceService_Service *service)
 struct node *services_node_of_pools(Storage__V1__PoolService_Service *service);
 struct node *services_node_of_bookings(Storage__V1__BookingService_Service *service);
 
-/* Bytes of one reply that a list fills at most: under RPC_REPLY_MAX_BYTES with the envelope. */
-enum { SERVICES_PAGE_MAX_BYTES = 900 * 1024, SERVICES_PAGE_MAX = 2048 };
-
 /* gate_pass_fn: reserve.c, release.c, book.c, booking_change.c. */
 void book_begin(struct node *node, const void *input, struct rpc_call *call);
 void settle_begin(struct node *node, const void *input, struct rpc_call *call);

@@ -4,6 +4,7 @@
 #include "base/uuid.h"
 #include "describe.h"
 #include "node.h"
+#include "rpc/page.h"
 
 #include <stdlib.h>
 #include <string.h>
@@ -61,14 +62,6 @@ static void on_get(service_t *service, const Storage__V1__SpaceGetRequest *input
 
 /* ---- List ---- */
 
-/* One page under construction. */
-struct page {
-    struct described_space *described;
-    Storage__V1__Space **list;
-    size_t n, limit, bytes;
-    bool full;
-};
-
 static bool is_wanted(const struct space *space, const Storage__V1__SpaceListRequest *request)
 {
     if (space->phase == SPACE_BUILDING)
@@ -79,52 +72,32 @@ static bool is_wanted(const struct space *space, const Storage__V1__SpaceListReq
            request->disk_type == space->record.disk_type;
 }
 
-static void add(struct page *page, const struct space *space)
-{
-    if (page->n == page->limit) {
-        page->full = true;
-        return;
-    }
-    struct described_space *described = &page->described[page->n];
-    describe_space(space, described);
-    size_t bytes = storage__v1__space__get_packed_size(&described->space) + 8;
-    if (page->bytes + bytes > SERVICES_PAGE_MAX_BYTES) {
-        page->full = true;
-        return;
-    }
-    page->bytes += bytes;
-    page->list[page->n++] = &described->space;
-}
-
 static void list_late(struct node *node, const void *input, struct rpc_call *call)
 {
     const Storage__V1__SpaceListRequest *request = input;
-    /* No larger than the page can become: a place for a space takes more than 4 KiB. */
-    size_t most = index_count(&node->index) + 1;
-    struct page page = {.limit = most < SERVICES_PAGE_MAX ? most : SERVICES_PAGE_MAX};
-    if (request->page_size > 0 && request->page_size < page.limit)
-        page.limit = request->page_size;
-    page.described = malloc(page.limit * sizeof *page.described);
-    page.list = malloc(page.limit * sizeof(Storage__V1__Space *));
-    if (!page.described || !page.list) {
+    struct page page;
+    struct described_space *described;
+    const struct space *space;
+    if (page_open(&page, sizeof *described, request->page_size, index_count(&node->index)) < 0) {
         rpc_call_refuse(call, ERR_RESOURCE_EXHAUSTED, NULL, "no memory for a list");
-    } else {
-        const struct space *space;
-        for (size_t i = index_after(&node->index, request->page_token);
-             !page.full && (space = index_at(&node->index, i)); i++)
-            if (is_wanted(space, request))
-                add(&page, space);
-        Storage__V1__SpaceListReply reply = STORAGE__V1__SPACE_LIST_REPLY__INIT;
-        reply.n_spaces = page.n;
-        reply.spaces = page.list;
-        reply.epoch = event_publisher_epoch(node->worker->events);
-        reply.seq = event_publisher_seq(node->worker->events);
-        if (page.full && page.n > 0)
-            reply.next_page_token = page.list[page.n - 1]->id;
-        rpc_call_reply(call, &reply.base);
+        return;
     }
-    free(page.described);
-    free(page.list);
+    for (size_t i = index_after(&node->index, request->page_token);
+         !page.full && (space = index_at(&node->index, i)); i++) {
+        if (!is_wanted(space, request) || !(described = page_slot(&page)))
+            continue;
+        describe_space(space, described);
+        page_keep(&page, &described->space.base);
+    }
+    Storage__V1__SpaceListReply reply = STORAGE__V1__SPACE_LIST_REPLY__INIT;
+    reply.n_spaces = page.n;
+    reply.spaces = (Storage__V1__Space **)page.list;
+    reply.epoch = event_publisher_epoch(node->worker->events);
+    reply.seq = event_publisher_seq(node->worker->events);
+    if (page.full && page.n > 0)
+        reply.next_page_token = reply.spaces[page.n - 1]->id;
+    rpc_call_reply(call, &reply.base);
+    page_close(&page);
 }
 
 static void on_list(service_t *service, const Storage__V1__SpaceListRequest *input,

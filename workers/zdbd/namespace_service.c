@@ -3,6 +3,7 @@
 #include "describe.h"
 #include "node.h"
 #include "order.h"
+#include "rpc/page.h"
 
 #include <stdlib.h>
 #include <string.h>
@@ -71,29 +72,6 @@ static void on_get(service_t *service, const Storage__V1__NamespaceGetRequest *i
 
 /* ---- List ---- */
 
-/* One page under construction. */
-struct page {
-    struct described_namespace *described;
-    Storage__V1__ZDBNamespace *list[SERVICES_PAGE_MAX];
-    size_t n, limit, bytes;
-    bool full;
-};
-
-static void add(struct page *page, const struct namespace *space)
-{
-    page->full = page->n == page->limit;
-    if (page->full)
-        return;
-    struct described_namespace *described = &page->described[page->n];
-    describe_namespace(space, described);
-    size_t bytes = storage__v1__zdbnamespace__get_packed_size(&described->message) + 8;
-    page->full = page->bytes + bytes > SERVICES_PAGE_MAX_BYTES;
-    if (page->full)
-        return;
-    page->bytes += bytes;
-    page->list[page->n++] = &described->message;
-}
-
 static bool is_asked_for(const struct namespace *space,
                          const Storage__V1__NamespaceListRequest *request)
 {
@@ -106,26 +84,27 @@ static void list_late(struct node *node, const void *input, struct rpc_call *cal
 {
     const Storage__V1__NamespaceListRequest *request = input;
     const struct namespaces *all = &node->namespaces;
-    struct page page = {.limit = all->n < SERVICES_PAGE_MAX ? all->n : SERVICES_PAGE_MAX};
-    if (request->page_size > 0 && request->page_size < page.limit)
-        page.limit = request->page_size;
-    page.described = malloc((page.limit + 1) * sizeof *page.described);
-    if (!page.described) {
+    struct page page;
+    struct described_namespace *described;
+    if (page_open(&page, sizeof *described, request->page_size, all->n) < 0) {
         rpc_call_refuse(call, ERR_RESOURCE_EXHAUSTED, NULL, "no memory for a list");
         return;
     }
-    for (size_t i = namespaces_after(all, request->page_token); !page.full && i < all->n; i++)
-        if (is_asked_for(all->by_id[i], request))
-            add(&page, all->by_id[i]);
+    for (size_t i = namespaces_after(all, request->page_token); !page.full && i < all->n; i++) {
+        if (!is_asked_for(all->by_id[i], request) || !(described = page_slot(&page)))
+            continue;
+        describe_namespace(all->by_id[i], described);
+        page_keep(&page, &described->message.base);
+    }
     Storage__V1__NamespaceListReply reply = STORAGE__V1__NAMESPACE_LIST_REPLY__INIT;
     reply.n_namespaces = page.n;
-    reply.namespaces = page.list;
+    reply.namespaces = (Storage__V1__ZDBNamespace **)page.list;
     reply.epoch = event_publisher_epoch(node->worker->events);
     reply.seq = event_publisher_seq(node->worker->events);
     if (page.full && page.n > 0)
-        reply.next_page_token = page.list[page.n - 1]->id;
+        reply.next_page_token = reply.namespaces[page.n - 1]->id;
     rpc_call_reply(call, &reply.base);
-    free(page.described);
+    page_close(&page);
 }
 
 static void on_list(service_t *service, const Storage__V1__NamespaceListRequest *input,

@@ -23,7 +23,4 @@ void zdb_service_init(Storage__V1__ZDBService_Service *service);
 struct node *services_node_of_namespaces(Storage__V1__NamespaceService_Service *service);
 struct node *services_node_of_zdbs(Storage__V1__ZDBService_Service *service);
 
-/* Bytes of one reply that a list fills at most: under RPC_REPLY_MAX_BYTES with the envelope. */
-enum { SERVICES_PAGE_MAX_BYTES = 900 * 1024, SERVICES_PAGE_MAX = 2048 };
-
 #endif
