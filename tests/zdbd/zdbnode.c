@@ -78,15 +78,19 @@ bool zdbnode_release(struct node *node, const char *id)
     return reply->existed;
 }
 
+static int get_namespace(struct node *node, const char *id, Storage__V1__ZDBNamespace **out_space,
+                         struct err *err)
+{
+    Storage__V1__NamespaceGetRequest request = STORAGE__V1__NAMESPACE_GET_REQUEST__INIT;
+    request.id = (char *)(uintptr_t)id;
+    return storage_call(node->storage, "storage.v1.NamespaceService/Get", &request, out_space, err);
+}
+
 Storage__V1__ZDBNamespace *zdbnode_get(struct node *node, const char *id)
 {
     autoerr struct err err = {0};
     Storage__V1__ZDBNamespace *space = NULL;
-    Storage__V1__NamespaceGetRequest request = STORAGE__V1__NAMESPACE_GET_REQUEST__INIT;
-    request.id = (char *)(uintptr_t)id;
-    assert_ok(
-        storage_call(node->storage, "storage.v1.NamespaceService/Get", &request, &space, &err),
-        &err);
+    assert_ok(get_namespace(node, id, &space, &err), &err);
     return space;
 }
 
@@ -161,11 +165,16 @@ void zdbnode_wait_instance(struct node *node, const char *pool, Storage__V1__ZDB
     node_wait(node, has_instance_state, &wanted, "a 0-db in the state that is waited for");
 }
 
+/* While its pool is not known it cannot be told. */
 static bool has_namespace_state(struct node *node, void *data)
 {
     const struct wanted *wanted = data;
-    autoreply Storage__V1__ZDBNamespace *space = zdbnode_get(node, wanted->id);
-    return (int)space->state == wanted->state;
+    autoerr struct err err = {0};
+    autoreply Storage__V1__ZDBNamespace *space = NULL;
+    int rc = get_namespace(node, wanted->id, &space, &err);
+    if (rc != -ERR_UNAVAILABLE)
+        assert_ok(rc, &err);
+    return rc == 0 && (int)space->state == wanted->state;
 }
 
 void zdbnode_wait_namespace(struct node *node, const char *id, Storage__V1__ZDBNamespaceState state)
