@@ -2,7 +2,7 @@
 #ifndef WORKERS_ZDB_COMPACT_COPY_H
 #define WORKERS_ZDB_COMPACT_COPY_H
 
-#include "format.h"
+#include "zdbformat/format.h"
 
 #include <stdatomic.h>
 #include <stdbool.h>

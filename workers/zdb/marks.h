@@ -7,7 +7,7 @@
 #ifndef WORKERS_ZDB_MARKS_H
 #define WORKERS_ZDB_MARKS_H
 
-#include "format.h"
+#include "zdbformat/format.h"
 
 #include <stdbool.h>
 #include <stddef.h>

@@ -12,9 +12,9 @@
 #include "append.h"
 #include "base/error.h"
 #include "file.h"
-#include "format.h"
 #include "keys.h"
 #include "marks.h"
+#include "zdbformat/format.h"
 
 #include <stdbool.h>
 #include <stdint.h>

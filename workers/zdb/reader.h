@@ -2,7 +2,7 @@
 #ifndef WORKERS_ZDB_READER_H
 #define WORKERS_ZDB_READER_H
 
-#include "format.h"
+#include "zdbformat/format.h"
 
 #include <stdbool.h>
 #include <stdint.h>

@@ -6,7 +6,7 @@
 #ifndef WORKERS_ZDB_WALK_H
 #define WORKERS_ZDB_WALK_H
 
-#include "format.h"
+#include "zdbformat/format.h"
 
 #include <stdbool.h>
 #include <stdint.h>

@@ -8,8 +8,8 @@
  *
  * i<N> and d<N> are a pair. The last pair is the active one; only it grows.
  */
-#ifndef WORKERS_ZDB_FORMAT_H
-#define WORKERS_ZDB_FORMAT_H
+#ifndef LIB_ZDBFORMAT_FORMAT_H
+#define LIB_ZDBFORMAT_FORMAT_H
 
 #include <stddef.h>
 #include <stdint.h>
