@@ -52,6 +52,25 @@ static void empty_directories_are_no_namespace(void)
     ask(1, "NSNEW shell", "+OK");
 }
 
+/* As somebody does who has a namespace from elsewhere. */
+static void what_was_put_there_meanwhile_is_loaded_when_asked(void)
+{
+    server_start(&zdb, NULL);
+    ask(1, "RELOAD moved", "-Namespace not found");
+    save("moved", "value");
+    ask(1, "SELECT moved", "-Namespace not found");
+    ask(1, "RELOAD moved", "+OK");
+    ask(1, "SELECT moved", "+OK");
+    ask(1, "GET key", "=value");
+    ask(2, "RELOAD ../index/moved", "-Namespace not found");
+    ask(2, "RELOAD default", "+OK");
+    save("wrong", "value");
+    assert_int_equal(unlink(path(zdb.data, "wrong/d0")), 0);
+    ask(2, "RELOAD wrong", "-Namespace is out of service, its files are damaged");
+    ask(2, "RELOAD absent", "-Namespace not found");
+    ask(2, "NSLIST", "*2|=default|=moved");
+}
+
 /* Wherever it was cut off: the mark is there to the end. */
 static void a_removal_goes_on_at_the_next_start(void)
 {
@@ -147,6 +166,7 @@ int main(int argc, char **argv)
 {
     static const struct zdb_case cases[] = {
         zdb_case(empty_directories_are_no_namespace),
+        zdb_case(what_was_put_there_meanwhile_is_loaded_when_asked),
         zdb_case(a_removal_goes_on_at_the_next_start),
         zdb_case(the_default_namespace_is_never_removed),
         zdb_case(a_new_namespace_takes_no_old_files),

@@ -303,15 +303,32 @@ static bool load_again(struct client *client, struct ns *ns)
     return realm_reload(&client->server->realm, ns, &err) == 0;
 }
 
+/* What was put there while we ran: it is loaded whole, or not at all. */
+static struct ns *take(struct client *client, const struct arg *arg, struct err *err)
+{
+    char name[FORMAT_NAME_MAX + 1];
+    if (arg->size > FORMAT_NAME_MAX || !is_allowed(arg)) {
+        (void)err_set(err, ERR_NOT_FOUND, 0, NULL, "no namespace has such a name");
+        return NULL;
+    }
+    command_text(arg, name, sizeof name);
+    return has_descriptors(client->server, name, err)
+               ? realm_take(&client->server->realm, name, err)
+               : NULL;
+}
+
 void command_reload(struct client *client, const struct args *args)
 {
+    autoerr struct err err = {0};
     if (!command_expect(client, args, 1) || !none_empty(client, args))
         return;
-    struct ns *ns = find(client, &args->at[1], not_found);
-    if (!ns)
-        return;
-    if (!load_again(client, ns)) {
-        command_error(client, "-Namespace is out of service, its files are damaged");
+    const struct arg *arg = &args->at[1];
+    struct ns *ns = realm_find(&client->server->realm, arg->at, arg->size);
+    bool loaded = ns ? load_again(client, ns) : (ns = take(client, arg, &err)) != NULL;
+    if (!loaded) {
+        command_error(client, err.code == ERR_NOT_FOUND
+                                  ? not_found
+                                  : "-Namespace is out of service, its files are damaged");
         return;
     }
     tell_hook(client, "namespace-reloaded", ns->name);

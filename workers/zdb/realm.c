@@ -160,6 +160,30 @@ struct ns *realm_create(struct realm *realm, const char *name, struct err *err)
     return ns;
 }
 
+/* One that cannot be loaded is left where it is, and is none of ours. */
+struct ns *realm_take(struct realm *realm, const char *name, struct err *err)
+{
+    struct stat status;
+    struct ns *ns = NULL;
+    if (ns_finish_removal(realm->data_root, realm->index_root, name) ||
+        fstatat(realm->index_root, name, &status, AT_SYMLINK_NOFOLLOW) < 0 ||
+        !S_ISDIR(status.st_mode)) {
+        (void)err_set(err, ERR_NOT_FOUND, 0, name, "there is no directory of this name");
+        return NULL;
+    }
+    ns = ns_new(name, &realm->config);
+    if (!ns) {
+        (void)err_errno(err, ENOMEM, name, "cannot load the namespace");
+        return NULL;
+    }
+    if (load(realm, ns, false, err) < 0) {
+        ns_close(ns);
+        return NULL;
+    }
+    append(realm, ns);
+    return ns;
+}
+
 int realm_remove(struct realm *realm, struct ns *ns)
 {
     char name[FORMAT_NAME_MAX + 1];

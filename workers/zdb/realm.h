@@ -27,6 +27,9 @@ void realm_close(struct realm *realm);
 struct ns *realm_find(const struct realm *realm, const void *name, size_t size);
 /* NULL with `err`. */
 struct ns *realm_create(struct realm *realm, const char *name, struct err *err);
+/* Loads one whose directories somebody else has put there since the start; as realm_create(), with
+ * -ERR_NOT_FOUND in `err` where there are none. */
+struct ns *realm_take(struct realm *realm, const char *name, struct err *err);
 /* Files and all; `ns` is freed, even when a file is left that the next start removes. */
 int realm_remove(struct realm *realm, struct ns *ns);
 /* From the disk again. When that fails it is out of service. */
