@@ -101,6 +101,7 @@ static int set_timeout(struct session *session, const char *value, struct err *e
         return usage(err, session,
                      "--timeout takes a time up to 60m, as in 500ms or 30s; not \"%s\"", value);
     session->timeout_ms = ms;
+    session->timeout_given = true;
     return 0;
 }
 

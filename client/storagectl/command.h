@@ -54,6 +54,7 @@ struct session {
     struct given_flag flags[COMMAND_FLAGS_MAX];
     unsigned n_flags;
     bool help, version, json;
+    bool timeout_given;
     uint32_t timeout_ms;
     const char *run_dir;    /* NULL: the library's choice */
     const char *request_id; /* NULL: a random one */

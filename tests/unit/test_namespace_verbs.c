@@ -101,6 +101,7 @@ static void must_have_heard(const char *text)
 #define GET     "Get {\"id\":\"\",\"name\":\"vm7\"}\n"
 #define PASSED  "--password-file", "@secret"
 #define SESAME  "6f70656e20736573616d65" /* "open sesame" */
+#define IMPORT  "Import {\"pool\":\"f-1\",\"data_path\":\"/d\",\"index_path\":\"/i\",\"dry_run\":"
 #define RESERVE "namespace", "reserve", "--type", "ssd", "--size", "1G", "--mode"
 
 static void each_verb_asks_for_what_it_says(void **state)
@@ -137,6 +138,8 @@ static void each_verb_asks_for_what_it_says(void **state)
         {{"zdb", "list"}, "List {}\n"},
         {{"zdb", "get", "f-1"}, "Get {\"pool\":\"f-1\"}\n"},
         {{"zdb", "restart", "f-1"}, "Restart {\"pool\":\"f-1\"}\n"},
+        {{"zdb", "import", "f-1", "--data", "/d", "--index", "/i"}, IMPORT "false}\n"},
+        {{"zdb", "import", "f-1", "--index", "/i", "--data", "/d", "--dry-run"}, IMPORT "true}\n"},
     };
     for (size_t i = 0; i < array_length(cases); i++) {
         if (run(cases[i].words) < 0)
@@ -268,6 +271,8 @@ static void wrong_use_asks_nothing(void **state)
         {{"zdb", "list", "f-1"}, "one argument too many"},
         {{"zdb", "get"}, "it takes POOL"},
         {{"zdb", "restart"}, "it takes POOL"},
+        {{"zdb", "import", "--data", "/d", "--index", "/i"}, "it takes POOL"},
+        {{"zdb", "import", "f-1", "--data", "/d"}, "--data and --index are required"},
     };
     for (size_t i = 0; i < array_length(wrong); i++) {
         int rc = run(wrong[i].words);

@@ -34,6 +34,7 @@ union output {
     Storage__V1__NamespaceUsage usage;
     Storage__V1__ZDBInstance instance;
     Storage__V1__ZDBListReply instances;
+    Storage__V1__ZDBImportReply import;
 };
 
 static void keep(const ProtobufCMethodDescriptor *method, const ProtobufCMessage *input)

@@ -48,4 +48,13 @@ if(TARGET zdbd)
   if(TARGET test_zdbd_faults)
     add_dependencies(test_zdbd_faults test_zdbd_standin)
   endif()
+
+  # The directories of another 0-db.
+  add_library(zdbd_foreign STATIC ${here}/foreign.c)
+  target_link_libraries(zdbd_foreign PUBLIC zdbd_node PRIVATE storaged_warnings)
+  target_compile_definitions(zdbd_foreign PUBLIC ZDB_PROGRAM="${CMAKE_RUNTIME_OUTPUT_DIRECTORY}/zdb")
+  foreach(behaviour import import_steps)
+    storaged_integration_test(NAME test_zdbd_${behaviour} SOURCES ${here}/test_${behaviour}.c LINK zdbd_foreign)
+    add_dependencies(test_zdbd_${behaviour} zdbd zdbimport)
+  endforeach()
 endif()

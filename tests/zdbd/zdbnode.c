@@ -127,7 +127,7 @@ static Storage__V1__ZDBInstance *get_instance(struct node *node, const char *poo
     return instance;
 }
 
-static char *only_pool(struct node *node)
+char *zdbnode_only_pool(struct node *node)
 {
     autoerr struct err err = {0};
     autoreply Storage__V1__ListPoolsReply *pools = NULL;
@@ -139,7 +139,7 @@ static char *only_pool(struct node *node)
 Storage__V1__ZDBInstance *zdbnode_instance(struct node *node, const char *pool)
 {
     autoerr struct err err = {0};
-    autofree char *only = pool ? NULL : only_pool(node);
+    autofree char *only = pool ? NULL : zdbnode_only_pool(node);
     Storage__V1__ZDBInstance *instance = get_instance(node, pool ? pool : only, &err);
     assert_ok(instance ? 0 : -(int)err.code, &err);
     return instance;
@@ -160,7 +160,7 @@ static bool has_instance_state(struct node *node, void *data)
 
 void zdbnode_wait_instance(struct node *node, const char *pool, Storage__V1__ZDBState state)
 {
-    autofree char *only = pool ? NULL : only_pool(node);
+    autofree char *only = pool ? NULL : zdbnode_only_pool(node);
     struct wanted wanted = {pool ? pool : only, (int)state};
     node_wait(node, has_instance_state, &wanted, "a 0-db in the state that is waited for");
 }
@@ -233,7 +233,8 @@ static void must_answer(struct client *client, const struct word *words, size_t 
 struct client *zdbnode_enter(const Storage__V1__ZDBNamespace *space, const char *password)
 {
     struct client *client = client_open_tcp((uint16_t)space->port);
-    const struct word words[] = {word("SELECT"), word(space->id), word(password)};
+    const char *name = *space->zdb_name ? space->zdb_name : space->id;
+    const struct word words[] = {word("SELECT"), word(name), word(password)};
     must_answer(client, words, array_length(words), "+OK\r\n");
     return client;
 }

@@ -31,6 +31,8 @@ bool zdbnode_release(struct node *node, const char *id);
 Storage__V1__ZDBNamespace *zdbnode_get(struct node *node, const char *id);
 Storage__V1__NamespaceListReply *zdbnode_list(struct node *node);
 Storage__V1__NamespaceUsage *zdbnode_usage(struct node *node, const char *id);
+/* The id of the only pool; freed by the caller. */
+char *zdbnode_only_pool(struct node *node);
 /* The 0-db of this pool; NULL: of the only one. */
 Storage__V1__ZDBInstance *zdbnode_instance(struct node *node, const char *pool);
 void zdbnode_wait_instance(struct node *node, const char *pool, Storage__V1__ZDBState state);

@@ -106,6 +106,7 @@ void namespace_learn(struct namespace *space, struct pool *pool,
     struct err err = {0};
     space->pool = pool;
     space->size_bytes = booking->size_bytes;
+    space->limit_bytes = booking->limit_bytes;
     space->created_us = booking->created_us;
     space->generation = booking->generation;
     bool was_strange = space->strange;

@@ -38,6 +38,7 @@ struct namespace
     enum namespace_presence presence;
     struct note noted;
     uint64_t size_bytes, created_us, generation;
+    uint64_t limit_bytes;                /* booked: size, and what a 0-db needs beside it */
     struct order *order;                 /* that works on it */
     Storage__V1__ZDBNamespaceState told; /* the last state that subscribers heard of */
     bool misaligned;                     /* its 0-db may not have been told what is noted */

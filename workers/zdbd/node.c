@@ -7,6 +7,7 @@
 #include "base/cleanup.h"
 #include "base/log.h"
 #include "describe.h"
+#include "imports.h"
 #include "order.h"
 
 #include <errno.h>
@@ -179,6 +180,8 @@ static void finish(struct node *node)
     char left[ERR_MESSAGE_MAX] = "";
     node->stop_done = true;
     orders_cancel_waiting(node);
+    orders_close_importers(node);
+    imports_close(node);
     books_close(&node->books);
     uv_close((uv_handle_t *)&node->soon, NULL);
     uv_close((uv_handle_t *)&node->stopping, NULL);
@@ -219,6 +222,7 @@ void node_stop(struct node *node, enum worker_stop how)
     node->stop_how = how;
     gate_close(&node->gate);
     retry_close(&node->tidy);
+    orders_kill_importers(node);
     if (how == WORKER_STOP) {
         finish(node);
         return;

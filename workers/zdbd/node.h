@@ -13,6 +13,8 @@
 #include "worker/gate.h"
 #include "worker/worker.h"
 
+struct import;
+
 struct node {
     struct worker *worker;
     const struct settings *settings;
@@ -32,6 +34,7 @@ struct node {
     enum worker_stop stop_how;
     size_t n_orders;
     struct pool *restarting; /* one at a time */
+    struct import *import;   /* likewise */
 };
 
 /* Adopts what runs, then dials poold. */

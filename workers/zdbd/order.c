@@ -101,6 +101,8 @@ static void end(struct order *order, bool done)
     node_order_ended(node);
     if (follower.call)
         follower.begin(node, follower.input, follower.call);
+    if (order->ended)
+        order->ended(order);
 }
 
 static void go_on(struct order *order)
@@ -258,6 +260,37 @@ void orders_cancel_waiting(struct node *node)
             err_retryable(&err, RETRY_AFTER_MS);
             order_fail(order, &err);
         }
+    }
+}
+
+/* One that fails may be gone then, so the row is looked through anew. */
+static struct order *find_importing(const struct node *node)
+{
+    for (size_t i = 0; i < node->namespaces.n; i++) {
+        struct order *order = node->namespaces.by_id[i]->order;
+        if (order && order->importer)
+            return order;
+    }
+    return NULL;
+}
+
+void orders_close_importers(struct node *node)
+{
+    for (struct order *order; (order = find_importing(node));) {
+        autoerr struct err err = {0};
+        importer_close(order->importer);
+        order->importer = NULL;
+        (void)err_set(&err, ERR_UNAVAILABLE, 0, "zdbd", "zdbd is stopping");
+        order_fail(order, &err);
+    }
+}
+
+void orders_kill_importers(struct node *node)
+{
+    for (size_t i = 0; i < node->namespaces.n; i++) {
+        const struct order *order = node->namespaces.by_id[i]->order;
+        if (order && order->importer)
+            importer_kill(order->importer);
     }
 }
 

@@ -9,6 +9,7 @@
 #ifndef WORKERS_ZDBD_ORDER_H
 #define WORKERS_ZDBD_ORDER_H
 
+#include "importer.h"
 #include "link.h"
 #include "namespace.h"
 #include "nsinfo.h"
@@ -47,6 +48,13 @@ struct order_kind {
     void (*answer)(struct order *order);
 };
 
+/* What an import takes over, and from where; `data_path` and `index_path` are another 0-db's. */
+struct import_wish {
+    const char *data_path, *index_path;
+    const char *pool;
+    const struct import_report *found;
+};
+
 struct order {
     struct node *node;
     struct namespace *space;
@@ -71,6 +79,14 @@ struct order {
     struct nsinfo info; /* of the last NSINFO */
     bool created;
     bool sent; /* something was said to the 0-db that may have made the namespace there */
+
+    /* Of an import, and of the end of one. */
+    const struct import_wish *wish; /* borrowed until `ended` */
+    struct importer *importer;      /* that runs for this step */
+    bool marked;                    /* a copy came so far that something may be in place */
+    /* For who began it without a call: at the very end. `space` is NULL then if it is gone. */
+    void (*ended)(struct order *order);
+    void *ended_data;
 };
 
 /* Begins on a namespace that no order works on. `call` may be NULL. NULL without memory: the call
@@ -101,6 +117,9 @@ void orders_pool_changed(struct pool *pool);
 
 /* We stop: who waits fails. */
 void orders_cancel_waiting(struct node *node);
+void orders_close_importers(struct node *node);
+/* We are about to: what runs on a pool's disk ends. */
+void orders_kill_importers(struct node *node);
 
 /* ---- the kinds ---- */
 
@@ -113,6 +132,14 @@ void set_public_begin(struct node *node, const void *input, struct rpc_call *cal
 void lock_begin(struct node *node, const void *input, struct rpc_call *call);
 void freeze_begin(struct node *node, const void *input, struct rpc_call *call);
 
+/* Takes over one namespace of another 0-db; `ended` gets `data`. False, and nothing has begun,
+ * without memory. */
+bool import_begin(struct node *node, const struct import_wish *wish,
+                  void (*ended)(struct order *order), void *data);
+
+/* What is booked for it. */
+uint64_t import_size(const struct import_report *found);
+
 /* Ends what is DYING or UNDONE. */
 void end_begin(struct node *node, struct namespace *space);
 /* Gives a LIVE one what it should have by its booking. */
@@ -121,7 +148,11 @@ void align_begin(struct node *node, struct namespace *space);
 /* Steps and ends that kinds share. */
 int step_remove(struct order *order, struct err *err); /* from the 0-db, if it may be there */
 int step_unbook(struct order *order, struct err *err);
-int step_note(struct order *order, struct err *err); /* order->note and size_bytes are noted */
+int step_settle(struct order *order, struct err *err);
+/* Of what was imported; they do nothing to another. */
+int step_look(struct order *order, struct err *err);  /* order->marked */
+int step_clear(struct order *order, struct err *err); /* what no 0-db has loaded */
+int step_note(struct order *order, struct err *err);  /* order->note and size_bytes are noted */
 void drop_space(struct order *order);
 
 /* The namespace that a call names, LIVE and free for an order; else NULL, and the call is answered,

@@ -24,11 +24,14 @@ int step_note(struct order *order, struct err *err)
     return order_book_call(order, "ResizeBooking", &request.base, err);
 }
 
-/* An order that makes a namespace and has said nothing to the 0-db has nothing to remove. */
+/* An order that makes a namespace and has said nothing to the 0-db has nothing to remove. Nor has
+ * an import that put nothing in place: what has its name is somebody else's. */
 int step_remove(struct order *order, struct err *err)
 {
+    const struct namespace *space = order->space;
     bool nothing_sent = order->failed && !order->sent;
-    if (!order->space->pool || nothing_sent)
+    bool nothing_placed = *space->noted.zdb_name && !space->noted.dying && !order->marked;
+    if (!space->pool || nothing_sent || nothing_placed)
         return ORDER_GO_ON;
     return order_say_gone(order, err);
 }
@@ -57,6 +60,13 @@ int step_unbook(struct order *order, struct err *err)
         return ORDER_GO_ON;
     request.id = order->space->id;
     return order_book_call(order, "Unbook", &request.base, err);
+}
+
+int step_settle(struct order *order, struct err *err)
+{
+    Storage__V1__SettleRequest request = STORAGE__V1__SETTLE_REQUEST__INIT;
+    request.id = order->space->id;
+    return order_book_call(order, "Settle", &request.base, err);
 }
 
 void drop_space(struct order *order)
@@ -93,7 +103,8 @@ static void on_released(struct order *order)
 
 void release_begin(struct node *node, const void *input, struct rpc_call *call)
 {
-    static const order_step steps[] = {step_note, step_announce, step_remove, step_unbook, NULL};
+    static const order_step steps[] = {step_note,  step_announce, step_remove,
+                                       step_clear, step_unbook,   NULL};
     static const struct order_kind kind = {.name = "a namespace could not be released",
                                            .steps = steps,
                                            .durable_from = 1,
@@ -128,7 +139,7 @@ void release_begin(struct node *node, const void *input, struct rpc_call *call)
 
 void end_begin(struct node *node, struct namespace *space)
 {
-    static const order_step steps[] = {step_remove, step_unbook, NULL};
+    static const order_step steps[] = {step_look, step_remove, step_clear, step_unbook, NULL};
     static const struct order_kind kind = {
         .name = "what is left of a namespace does not go", .steps = steps, .done = drop_space};
     struct order *order = order_new(node, space, &kind, NULL);

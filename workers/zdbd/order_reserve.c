@@ -180,13 +180,6 @@ static int step_verify(struct order *order, struct err *err)
                    info->password ? "yes" : "no", info->public ? "yes" : "no", info->entries);
 }
 
-static int step_settle(struct order *order, struct err *err)
-{
-    Storage__V1__SettleRequest request = STORAGE__V1__SETTLE_REQUEST__INIT;
-    request.id = order->space->id;
-    return order_book_call(order, "Settle", &request.base, err);
-}
-
 static void on_reserved(struct order *order)
 {
     struct namespace *space = order->space;

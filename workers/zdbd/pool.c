@@ -152,7 +152,7 @@ void pool_learn_home(struct pool *pool, const Storage__V1__BookingHome *home)
 
 /* ---- reviews ---- */
 
-static bool serves_zdb(const struct pool *pool)
+bool pool_serves_zdb(const struct pool *pool)
 {
     const char *type = pool->disk_type == STORAGE__V1__DISK_TYPE__DISK_TYPE_SSD ? "ssd" : "hdd";
     for (char *const *at = pool->node->settings->zdb_disk_types; *at; at++)
@@ -203,7 +203,7 @@ void pool_review_need(struct pool *pool)
     /* While poold does not know the pool, or is about to open it, what runs goes on. */
     bool gone = pool->state == STATE(FAILED);
     bool always = pool->node->settings->zdb_always;
-    bool needed = (pool->n_namespaces > 0 || always) && serves_zdb(pool);
+    bool needed = (pool->n_namespaces > 0 || always) && pool_serves_zdb(pool);
     if (gone) {
         instance_unwant(pool->instance, "its pool has failed");
     } else if (pool_is_mounted(pool) && !needed) {

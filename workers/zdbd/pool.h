@@ -42,6 +42,8 @@ void pool_free(struct pool *pool);
 void pool_learn(struct pool *pool, const Storage__V1__PoolInfo *info);
 void pool_learn_home(struct pool *pool, const Storage__V1__BookingHome *home);
 bool pool_is_mounted(const struct pool *pool);
+/* By its disk type. */
+bool pool_serves_zdb(const struct pool *pool);
 /* What nobody knows may be on a pool that was not open yet and can be opened as it is:
  * -ERR_UNAVAILABLE then, which names each. */
 int pools_check_known(const struct node *node, const char *object, struct err *err);

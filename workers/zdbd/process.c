@@ -9,11 +9,10 @@
 #include "process.h"
 
 #include "base/cleanup.h"
+#include "program.h"
 
 #include <errno.h>
 #include <fcntl.h>
-#include <libgen.h>
-#include <limits.h>
 #include <signal.h>
 #include <stdio.h>
 #include <string.h>
@@ -40,15 +39,6 @@ struct process {
 };
 
 /* ---- arguments ------------------------------------------------------------------------------- */
-
-/* A program that is installed beside ours. */
-static char *program_beside(const char *name)
-{
-    char own[PATH_MAX], *path;
-    ssize_t length = readlink("/proc/self/exe", own, sizeof own - 1);
-    own[length > 0 ? length : 0] = '\0';
-    return asprintf(&path, "%s/%s", dirname(own), name) < 0 ? NULL : path;
-}
 
 static char *format_number(uint64_t value)
 {

@@ -1,7 +1,8 @@
-/* ZDBService: lists are answered here; a restart is answered when it is under way, and one at a
- * time is, so that a node's namespaces are not all gone at once. */
+/* ZDBService: lists are answered here, imports by imports.h; a restart is answered when it is under
+ * way, and one at a time is, so that a node's namespaces are not all gone at once. */
 #include "base/cleanup.h"
 #include "describe.h"
+#include "imports.h"
 #include "node.h"
 
 #include <stdlib.h>
@@ -106,10 +107,18 @@ static void on_restart(service_t *service, const Storage__V1__ZDBRestartRequest 
     gate_pass(&services_node_of_zdbs(service)->gate, restart_late, input, data);
 }
 
+static void on_import(service_t *service, const Storage__V1__ZDBImportRequest *input,
+                      Storage__V1__ZDBImportReply_Closure closure, void *data)
+{
+    (void)closure;
+    gate_pass(&services_node_of_zdbs(service)->gate, imports_begin, input, data);
+}
+
 void zdb_service_init(service_t *service)
 {
     storage__v1__zdbservice__init(service, NULL);
     service->get = on_get;
     service->list = on_list;
     service->restart = on_restart;
+    service->import = on_import;
 }
