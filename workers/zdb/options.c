@@ -114,7 +114,8 @@ void options_print_help(void)
         "  --verbose  --version  --help\n"
         "\n"
         "Memory: each key of a user-mode namespace takes its own length and at most 40 bytes, a\n"
-        "sequential namespace less than 2 megabytes. What clients send and are sent takes at most\n"
+        "sequential namespace less than 2 megabytes, and one of keys that is written half a\n"
+        "megabyte beside the keys. What clients send and are sent takes at most\n"
         "%d MiB in all, or what --memory says: beyond it they wait, and who keeps others waiting\n"
         "and moves less than %d KiB in %d s is let go.\n",
         LIMITS_MEMORY_MIB, LIMITS_MEMORY_LEAST_MIB, LIMITS_MEMORY_MIB, LIMITS_MOVE_LEAST >> 10,
