@@ -42,11 +42,12 @@ if(TARGET zdbd)
   target_include_directories(zdbd_node PUBLIC ${here} ${integration})
   target_compile_definitions(zdbd_node PUBLIC $<$<BOOL:${STORAGED_SEAMS}>:STORAGED_SEAMS>)
   target_link_libraries(zdbd_node PUBLIC test_harness zdb_driver poold_volume PRIVATE storaged_warnings)
-  foreach(behaviour namespaces namespace_cli namespace_unknown adoption order_steps races restart faults many secrets)
+  foreach(behaviour namespaces namespace_cli namespace_unknown adoption order_steps races restart faults many secrets pools)
     storaged_integration_test(NAME test_zdbd_${behaviour} SOURCES ${here}/test_${behaviour}.c LINK zdbd_node)
   endforeach()
   if(TARGET test_zdbd_faults)
     add_dependencies(test_zdbd_faults test_zdbd_standin)
+    target_sources(test_zdbd_pools PRIVATE ${integration}/slowfile.c)
   endif()
 
   # The directories of another 0-db.

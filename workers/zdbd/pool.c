@@ -207,7 +207,9 @@ void pool_review_need(struct pool *pool)
     if (gone) {
         instance_unwant(pool->instance, "its pool has failed");
     } else if (pool_is_mounted(pool) && !needed) {
-        instance_unwant(pool->instance, "nothing is booked on its pool");
+        instance_unwant(pool->instance, pool_serves_zdb(pool)
+                                            ? "nothing is booked on its pool"
+                                            : "its pool's type serves none ([zdb] disk_types)");
     } else if (pool_is_mounted(pool) && *pool->home) {
         const struct process_home home = {.pool = pool->id,
                                           .path = pool->home,
@@ -243,5 +245,8 @@ int pool_check_up(const struct pool *pool, struct err *err)
     }
     if (!pool->instance)
         return err_set(err, ERR_UNAVAILABLE, 0, pool->id, "zdbd is stopping");
+    if (!pool_serves_zdb(pool))
+        return err_set(err, ERR_UNAVAILABLE, 0, pool->id,
+                       "the pool %s is of a type that serves no 0-db ([zdb] disk_types)", pool->id);
     return instance_check_up(pool->instance, err);
 }
