@@ -190,6 +190,44 @@ static void a_pool_turns_read_only(void)
     bed_close(&bed);
 }
 
+static bool knows_none(struct node *node, void *data)
+{
+    (void)data;
+    autoreply Storage__V1__NamespaceListReply *list = zdbnode_list(node);
+    autoreply Storage__V1__ZDBListReply *zdbs = NULL;
+    Storage__V1__ZDBListRequest request = STORAGE__V1__ZDBLIST_REQUEST__INIT;
+    return list->n_namespaces == 0 &&
+           storage_call(node->storage, "storage.v1.ZDBService/List", &request, &zdbs, NULL) == 0 &&
+           zdbs->n_instances == 1 && zdbs->instances[0]->state == ZDB(UP) &&
+           node_log_count(node, "that is not booked") > 0;
+}
+
+/* poold cannot know its pools while diskd says nothing; a zdbd that starts then finds a 0-db with
+ * namespaces that nobody has booked, so far. */
+static void a_pool_is_heard_of_late(void)
+{
+    struct node *node =
+        zdbnode_create_list((struct disk *const[]){disk_create(DISK_BYTES, DISK_SSD), NULL});
+    node_set(node, "supervisor.beat_ms", "20000"); /* diskd is not missed */
+    node_start(node);
+    node_wait_cache(node, true);
+    autoreply Storage__V1__ZDBNamespace *made = zdbnode_reserve(node, "mine", MiB);
+    pid_t diskd = node_worker(node, "diskd").pid;
+    assert_int_equal(kill(diskd, SIGSTOP), 0);
+    poolnode_kill_poold(node);
+    zdbnode_kill_zdbd(node);
+    node_wait(node, knows_none, NULL, "zdbd has seen what its 0-db has");
+    assert_int_equal(kill(diskd, SIGCONT), 0);
+    node_wait_pools(node, 1);
+    autoerr struct err err = {0};
+    autoreply Storage__V1__ListBookingsReply *bookings = NULL;
+    assert_ok(call_bookings(node->storage, &bookings, &err), &err);
+    assert_int_equal(bookings->n_bookings, 1);
+    zdbnode_wait_all_live(node, 1);
+    client_close(zdbnode_enter(made, PASSWORD));
+    zdbnode_must_balance(node, 1);
+}
+
 /* ---- a port ---- */
 
 static int take_port(uint32_t port)
@@ -317,6 +355,7 @@ int main(int argc, char **argv)
     const struct harness_case cases[] = {
         harness_case(a_disk_goes_and_comes_back),
         harness_case(a_pool_turns_read_only),
+        harness_case(a_pool_is_heard_of_late),
         harness_case(somebody_took_its_port),
         harness_case(one_runs_always),
         harness_case(a_type_may_serve_none),

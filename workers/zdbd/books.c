@@ -94,8 +94,10 @@ static void learn_booking(struct node *node, const Storage__V1__Booking *booking
     if (space && space->order)
         return;
     struct pool *pool = pool_obtain(node, booking->pool);
-    if (pool && !space)
+    if (pool && !space) {
         space = namespaces_add(&node->namespaces, booking->id);
+        pool->agreed = false; /* its 0-db was not asked for this one */
+    }
     if (!pool || !space) {
         log_error("a namespace is not considered: no memory, or too many pools", "namespace",
                   booking->id);
