@@ -39,27 +39,26 @@ static void must_hide_in_file(const char *path)
         must_hide(text, size, path);
 }
 
-/* A reply, or none and an error. */
-static void must_hide_in_message(const ProtobufCMessage *message, const struct err *err,
-                                 const char *method)
+static void must_hide_in_error(const struct err *err, const char *where)
 {
-    if (!message) {
-        must_hide(err->message, strlen(err->message), method);
-        for (size_t i = 0; i < err->n_blockers; i++)
-            must_hide(err->blockers[i], strlen(err->blockers[i]), method);
-        return;
-    }
+    must_hide(err->message, strlen(err->message), where);
+    for (size_t i = 0; i < err->n_blockers; i++)
+        must_hide(err->blockers[i], strlen(err->blockers[i]), where);
+}
+
+static void must_hide_in_message(const ProtobufCMessage *message, const char *where)
+{
     size_t size = protobuf_c_message_get_packed_size(message);
     autofree uint8_t *packed = malloc(size + 1);
     assert_non_null(packed);
-    must_hide(packed, protobuf_c_message_pack(message, packed), method);
+    must_hide(packed, protobuf_c_message_pack(message, packed), where);
 }
 
 static void must_hide_in_events(const struct watch *watch)
 {
     assert_true(watch_count(watch) > 0);
     for (size_t i = 0; i < watch_count(watch); i++)
-        must_hide_in_message(&watch_at(watch, i)->base, NULL, "an event");
+        must_hide_in_message(&watch_at(watch, i)->base, "an event");
 }
 
 /* Those of the sandbox, this test among them. */
@@ -121,7 +120,10 @@ static void *call(struct node *node, const char *method, const void *request)
     autoerr struct err err = {0};
     void *reply = NULL;
     (void)storage_call(node->storage, method, request, &reply, &err);
-    must_hide_in_message(reply, &err, method);
+    if (reply)
+        must_hide_in_message(reply, method);
+    else
+        must_hide_in_error(&err, method);
     return reply;
 }
 
