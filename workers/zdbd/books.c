@@ -59,12 +59,16 @@ void books_touch(struct books *books, const char *id)
         books->list_again = true;
 }
 
+static int compare_ids(const void *one, const void *other)
+{
+    return strcmp(one, other);
+}
+
+/* They are sorted when the list is whole. */
 static bool is_touched(const struct books *books, const char *id)
 {
-    for (size_t i = 0; i < books->n_touched; i++)
-        if (strcmp(books->touched[i], id) == 0)
-            return true;
-    return false;
+    return books->n_touched > 0 && bsearch(id, books->touched, books->n_touched,
+                                           sizeof *books->touched, compare_ids) != NULL;
 }
 
 static bool keep_page(struct books *books, const Storage__V1__ListBookingsReply *page)
@@ -105,7 +109,12 @@ static void learn_booking(struct node *node, const Storage__V1__Booking *booking
     }
     if (booking->home)
         pool_learn_home(pool, booking->home);
-    namespace_learn(space, pool, booking);
+    namespaces_learn(&node->namespaces, space, pool, booking);
+}
+
+static int compare_booking(const void *id, const void *booking)
+{
+    return strcmp(id, (*(Storage__V1__Booking *const *)booking)->id);
 }
 
 static bool is_listed(const struct books *books, const char *id)
@@ -114,10 +123,8 @@ static bool is_listed(const struct books *books, const char *id)
         const Storage__V1__ListBookingsReply *page = books->pages[i];
         if (page->n_bookings == 0 || strcmp(page->bookings[page->n_bookings - 1]->id, id) < 0)
             continue;
-        for (size_t k = 0; k < page->n_bookings; k++)
-            if (strcmp(page->bookings[k]->id, id) == 0)
-                return true;
-        return false;
+        return bsearch(id, page->bookings, page->n_bookings, sizeof *page->bookings,
+                       compare_booking) != NULL;
     }
     return false;
 }
@@ -153,6 +160,8 @@ static void count_namespaces(struct node *node)
 static void list_end(struct books *books, const Storage__V1__ListPoolsReply *pools)
 {
     struct node *node = books->node;
+    if (books->n_touched > 0)
+        qsort(books->touched, books->n_touched, sizeof *books->touched, compare_ids);
     for (size_t i = 0; i < node->n_pools; i++) {
         bool listed = false;
         for (size_t k = 0; k < pools->n_pools; k++)

@@ -1,4 +1,4 @@
-/* Namespaces: an array sorted by id; names are looked up along it, which is rare (Reserve, Get). */
+/* Namespaces: an array sorted by id, and buckets of names, as many as the array has room for. */
 #include "namespace.h"
 
 #include "base/log.h"
@@ -39,27 +39,76 @@ size_t namespaces_after(const struct namespaces *all, const char *id)
     return at < all->n && strcmp(all->by_id[at]->id, id) == 0 ? at + 1 : at;
 }
 
+/* ---- names ---- */
+
+static struct namespace **bucket_of(const struct namespaces *all, const char *name)
+{
+    uint32_t hash = 2166136261u; /* FNV-1a */
+    for (const char *at = name; *at; at++)
+        hash = (hash ^ (uint8_t)*at) * 16777619u;
+    return &all->named[hash % all->room];
+}
+
+static void enter_name(struct namespaces *all, struct namespace *space)
+{
+    struct namespace **bucket = bucket_of(all, space->noted.name);
+    if (!*space->noted.name)
+        return;
+    space->next_named = *bucket;
+    *bucket = space;
+}
+
+static void leave_name(struct namespaces *all, struct namespace *space)
+{
+    struct namespace **at = bucket_of(all, space->noted.name);
+    while (*at && *at != space)
+        at = &(*at)->next_named;
+    if (*at)
+        *at = space->next_named;
+}
+
+void namespaces_note(struct namespaces *all, struct namespace *space, const struct note *note)
+{
+    leave_name(all, space);
+    space->noted = *note;
+    enter_name(all, space);
+}
+
 struct namespace *namespaces_find_name(const struct namespaces *all, const char *name)
 {
-    for (size_t i = 0; i < all->n; i++) {
-        struct namespace *space = all->by_id[i];
+    struct namespace *space = all->room ? *bucket_of(all, name) : NULL, *found = NULL;
+    for (; space; space = space->next_named) {
         bool is_there = space->phase == NAMESPACE_LIVE || space->phase == NAMESPACE_MAKING;
-        if (is_there && strcmp(space->noted.name, name) == 0)
-            return space;
+        if (is_there && strcmp(space->noted.name, name) == 0 &&
+            (!found || strcmp(space->id, found->id) < 0))
+            found = space;
     }
-    return NULL;
+    return found;
+}
+
+/* ---- life ---- */
+
+static bool grow(struct namespaces *all)
+{
+    size_t room = all->room ? all->room * 2 : 64;
+    struct namespace **grown = reallocarray(all->by_id, room, sizeof *grown);
+    if (grown)
+        all->by_id = grown;
+    struct namespace **named = grown ? calloc(room, sizeof(struct namespace *)) : NULL;
+    if (!named)
+        return false;
+    free(all->named);
+    all->named = named;
+    all->room = room;
+    for (size_t i = 0; i < all->n; i++)
+        enter_name(all, all->by_id[i]);
+    return true;
 }
 
 struct namespace *namespaces_add(struct namespaces *all, const char *id)
 {
-    if (all->n == all->room) {
-        size_t room = all->room ? all->room * 2 : 64;
-        struct namespace **grown = reallocarray(all->by_id, room, sizeof *grown);
-        if (!grown)
-            return NULL;
-        all->by_id = grown;
-        all->room = room;
-    }
+    if (all->n == all->room && !grow(all))
+        return NULL;
     struct namespace *space = calloc(1, sizeof *space);
     if (!space)
         return NULL;
@@ -80,6 +129,7 @@ static void free_one(struct namespace *space)
 void namespaces_drop(struct namespaces *all, struct namespace *space)
 {
     size_t at = position(all, space->id);
+    leave_name(all, space);
     all->n--;
     memmove(&all->by_id[at], &all->by_id[at + 1], (all->n - at) * sizeof(struct namespace *));
     free_one(space);
@@ -90,6 +140,7 @@ void namespaces_free(struct namespaces *all)
     for (size_t i = 0; i < all->n; i++)
         free_one(all->by_id[i]);
     free(all->by_id);
+    free(all->named);
     *all = (struct namespaces){0};
 }
 
@@ -100,17 +151,20 @@ void namespace_find_trouble(struct namespace *space, const char *trouble)
     space->presence = *trouble ? NAMESPACE_BROKEN : NAMESPACE_THERE;
 }
 
-void namespace_learn(struct namespace *space, struct pool *pool,
-                     const Storage__V1__Booking *booking)
+void namespaces_learn(struct namespaces *all, struct namespace *space, struct pool *pool,
+                      const Storage__V1__Booking *booking)
 {
     struct err err = {0};
+    struct note note;
     space->pool = pool;
     space->size_bytes = booking->size_bytes;
     space->limit_bytes = booking->limit_bytes;
     space->created_us = booking->created_us;
     space->generation = booking->generation;
     bool was_strange = space->strange;
-    space->strange = note_unpack(booking->note.data, booking->note.len, &space->noted, &err) < 0;
+    space->strange = note_unpack(booking->note.data, booking->note.len, &note, &err) < 0;
+    if (!space->strange)
+        namespaces_note(all, space, &note);
     if (space->strange && !was_strange)
         log_line(LOG_WARNING, "a booking is left alone", "booking", space->id, "reason",
                  err.message, (char *)NULL);

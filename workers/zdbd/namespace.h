@@ -43,21 +43,23 @@ struct namespace
     Storage__V1__ZDBNamespaceState told; /* the last state that subscribers heard of */
     bool misaligned;                     /* its 0-db may not have been told what is noted */
     char *trouble;                       /* owned */
-    bool strange;           /* its note is none of ours: it is listed, and left alone */
-    struct namespace *next; /* in namespaces_of_pool() */
+    bool strange;                 /* its note is none of ours: it is listed, and left alone */
+    struct namespace *next_named; /* whose name falls into the same bucket */
 };
 
 /* Zero-initialise. */
 struct namespaces {
     struct namespace **by_id; /* ascending */
     size_t n, room;
+    struct namespace **named; /* `room` buckets of those that have a name */
 };
 
 /* What the 0-db calls it. */
 const char *namespace_zdb_name(const struct namespace *space);
 
 struct namespace *namespaces_find(const struct namespaces *all, const char *id);
-/* By the caller's name, among those that are there or being made. */
+/* By the caller's name, among those that are there or being made; pools that met later may carry
+ * the same: then the one with the lowest id. */
 struct namespace *namespaces_find_name(const struct namespaces *all, const char *name);
 /* The first whose id is greater than `id`, as an index into by_id. */
 size_t namespaces_after(const struct namespaces *all, const char *id);
@@ -71,8 +73,10 @@ void namespaces_free(struct namespaces *all);
 /* BROKEN for that reason, or THERE if it is empty. */
 void namespace_find_trouble(struct namespace *space, const char *trouble);
 
+/* What is noted of it, and what it is found by. */
+void namespaces_note(struct namespaces *all, struct namespace *space, const struct note *note);
 /* What poold says of its booking, the phase included. */
-void namespace_learn(struct namespace *space, struct pool *pool,
-                     const Storage__V1__Booking *booking);
+void namespaces_learn(struct namespaces *all, struct namespace *space, struct pool *pool,
+                      const Storage__V1__Booking *booking);
 
 #endif

@@ -190,7 +190,7 @@ static void on_booked(const struct rpc_result *result, void *data)
         if (pool && !order->space->pool)
             pool->n_namespaces++;
         if (pool)
-            namespace_learn(order->space, pool, booking);
+            namespaces_learn(&order->node->namespaces, order->space, pool, booking);
     }
     order_next(order);
 }

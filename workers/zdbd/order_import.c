@@ -255,7 +255,7 @@ bool import_begin(struct node *node, const struct import_wish *wish,
     order->size_bytes = import_size(wish->found);
     order->note = (struct note){.mode = wish->found->mode, .public = wish->found->public};
     (void)snprintf(order->note.zdb_name, sizeof order->note.zdb_name, "%s", wish->found->name);
-    space->noted = order->note; /* so that its name is taken */
+    namespaces_note(&node->namespaces, space, &order->note); /* so that its name is taken */
     order_begin(order);
     return true;
 }

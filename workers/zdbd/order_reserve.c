@@ -230,7 +230,7 @@ void reserve_begin(struct node *node, const void *input, struct rpc_call *call)
     order->size_bytes = request->size_bytes;
     order->note = (struct note){.mode = request->mode, .public = request->public_};
     (void)snprintf(order->note.name, sizeof order->note.name, "%s", request->name);
-    space->noted = order->note; /* so that its name is taken */
+    namespaces_note(&node->namespaces, space, &order->note); /* so that its name is taken */
     memcpy(order->password, request->password.data, request->password.len);
     order->password_length = request->password.len;
     order_begin(order);
