@@ -161,7 +161,7 @@ static void closing_cancels_what_is_unanswered(void)
     assert_int_equal(answer.n, 0);
     bed_close(&bed);
     assert_int_equal(answer.n_failed, 2);
-    assert_int_equal(answer.code, ERR_CANCELLED);
+    assert_int_equal(answer.code, ERR_UNAVAILABLE);
     assert_int_equal(bed.n_lost, 0);
 }
 

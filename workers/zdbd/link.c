@@ -94,12 +94,11 @@ static struct command *take_first(struct link *link)
     return command;
 }
 
-static void fail_all(struct link *link, enum err_code code, const char *reason)
+static void fail_all(struct link *link, const char *reason)
 {
     autoerr struct err err = {0};
-    (void)err_set(&err, code, 0, link->pool, "the 0-db was not heard: %s", reason);
-    if (code == ERR_UNAVAILABLE)
-        err_retryable(&err, 0);
+    (void)err_set(&err, ERR_UNAVAILABLE, 0, link->pool, "the 0-db was not heard: %s", reason);
+    err_retryable(&err, 0);
     while (link->first) {
         struct command *command = take_first(link);
         command->done(NULL, &err, command->data);
@@ -126,7 +125,7 @@ __attribute__((format(printf, 3, 4))) static void lose(struct link *link, enum l
     va_end(ap);
     link->state = LINK_LOST;
     stop_all(link);
-    fail_all(link, ERR_UNAVAILABLE, reason);
+    fail_all(link, reason);
     if (link->state != LINK_CLOSING)
         link->callbacks.lost(loss, reason, link->callbacks.data);
 }
@@ -407,7 +406,7 @@ static void on_directory_changed(uv_fs_event_t *handle, const char *name, int ev
 
 static void link_free(struct link *link)
 {
-    fail_all(link, ERR_CANCELLED, "its connection was closed");
+    fail_all(link, "its connection was closed");
     if (link->fd >= 0)
         (void)close(link->fd);
     if (link->reader)

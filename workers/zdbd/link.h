@@ -63,7 +63,7 @@ int link_send(struct link *link, int n_arguments, const char *const *arguments,
 
 bool link_is_up(const struct link *link);
 
-/* Unanswered commands fail as CANCELLED, on the loop's next turn. */
+/* Unanswered commands fail as UNAVAILABLE, on the loop's next turn. */
 void link_close(struct link *link);
 
 #endif
