@@ -139,9 +139,18 @@ void order_next(struct order *order)
     go_on(order);
 }
 
+/* What fails again is tried later and later; a call that failed is new, and owes that nothing. */
+static void tidy_later(struct node *node, bool is_new)
+{
+    if (is_new && !retry_is_waiting(&node->tidy))
+        retry_reset(&node->tidy);
+    retry_later(&node->tidy);
+}
+
 void order_fail(struct order *order, const struct err *err)
 {
     struct node *node = order->node;
+    bool asked = order->call;
     const struct order_kind *kind = order->kind;
     bool durable = kind->durable_from > 0 && order->step >= kind->durable_from;
     log_err(order->call ? LOG_INFO : LOG_WARNING, kind->name, err);
@@ -154,7 +163,7 @@ void order_fail(struct order *order, const struct err *err)
         end(order, false);
         /* What is left to do follows from the namespace: node_tidy() does it. */
         if (!node->stop_begun)
-            retry_later(&node->tidy);
+            tidy_later(node, asked);
         return;
     }
     order->kind = undo;
