@@ -126,9 +126,22 @@ static void node_wait_control(struct node *node)
     }
 }
 
+static bool all_ready(struct node *node)
+{
+    autoreply Storage__V1__ControlReply *reply = NULL;
+    if (call_workers(node->storage, &reply, NULL) != 0 || !reply->list)
+        return false;
+    for (size_t i = 0; i < reply->list->n_workers; i++)
+        if (reply->list->workers[i]->state != STORAGE__V1__WORKER_STATE__WORKER_STATE_READY)
+            return false;
+    return true;
+}
+
 static bool node_settled(struct node *node, void *data)
 {
     (void)data;
+    if (!all_ready(node))
+        return false;
     autoreply Storage__V1__DiskListReply *disks = NULL;
     if (call_disks(node->storage, &disks, NULL) != 0 || !disks->settled)
         return false;
