@@ -119,19 +119,17 @@ static void forget_things(struct worker *worker)
 
 /* --- requests -------------------------------------------------------------------------------- */
 
-static void ask(struct work *work, struct worker *worker, const struct word *words, size_t n,
-                struct flight flight)
+static void ask(struct worker *worker, const struct word *words, size_t n, struct flight flight)
 {
-    (void)work;
     assert_true(worker->n_flights < DEPTH);
     worker->flights[worker->n_flights++] = flight;
     assert_true(client_send_words(worker->client, words, n));
 }
 
-static void ask_plain(struct work *work, struct worker *worker, const char *command)
+static void ask_plain(struct worker *worker, const char *command)
 {
     const struct word words[] = {word(command)};
-    ask(work, worker, words, 1, (struct flight){.expected = '+'});
+    ask(worker, words, 1, (struct flight){.expected = '+'});
 }
 
 static void set(struct work *work, struct worker *worker, struct thing *thing, bool is_new_id)
@@ -141,7 +139,7 @@ static void set(struct work *work, struct worker *worker, struct thing *thing, b
     const struct word words[] = {
         word("SET"), is_new_id ? word("") : key_of(thing), {payload, size}};
     (void)add_version(thing, number, ++work->clock);
-    ask(work, worker, words, 3,
+    ask(worker, words, 3,
         (struct flight){.thing = thing, .version = thing->n_versions - 1, .expected = '$'});
 }
 
@@ -149,7 +147,7 @@ static void delete (struct work *work, struct worker *worker, struct thing *thin
 {
     const struct word words[] = {word("DEL"), key_of(thing)};
     (void)add_version(thing, 0, ++work->clock);
-    ask(work, worker, words, 2,
+    ask(worker, words, 2,
         (struct flight){.thing = thing, .version = thing->n_versions - 1, .expected = '+'});
 }
 
@@ -157,7 +155,7 @@ static void change_key(struct work *work, struct worker *worker)
 {
     struct thing *thing = &worker->things[dice(&work->random, KEYS)];
     if (worker->kind == KEYS_OF_BUSY && dice(&work->random, 25) == 0)
-        ask_plain(work, worker, dice(&work->random, 3) ? "NSJUMP" : "COMPACT");
+        ask_plain(worker, dice(&work->random, 3) ? "NSJUMP" : "COMPACT");
     else if (lives(thing) && dice(&work->random, 6) == 0)
         delete (work, worker, thing);
     else
@@ -169,7 +167,7 @@ static void change_id(struct work *work, struct worker *worker)
     struct thing *thing =
         worker->n_things ? &worker->things[dice(&work->random, worker->n_things)] : NULL;
     if (dice(&work->random, 50) == 0)
-        ask_plain(work, worker, dice(&work->random, 3) ? "NSJUMP" : "COMPACT");
+        ask_plain(worker, dice(&work->random, 3) ? "NSJUMP" : "COMPACT");
     else if (!thing || !thing->has_id || !lives(thing) || dice(&work->random, 3) == 0)
         set(work, worker, new_thing(worker), true);
     else if (dice(&work->random, 8) == 0)
@@ -194,19 +192,18 @@ static void change_namespace(struct work *work, struct worker *worker)
     switch (worker->step++ % 5) {
     case 0:
         thing->life.made_asked = ++work->clock;
-        ask(work, worker, made, 2, (struct flight){.answered = &thing->life.made, .expected = '+'});
+        ask(worker, made, 2, (struct flight){.answered = &thing->life.made, .expected = '+'});
         break;
     case 1:
-        ask(work, worker, entered, 2, (struct flight){.expected = '+'});
+        ask(worker, entered, 2, (struct flight){.expected = '+'});
         break;
     case 2:
         work->last_number = number;
         (void)add_version(thing, number, ++work->clock);
-        ask(work, worker, written, 3,
-            (struct flight){.thing = thing, .version = 0, .expected = '$'});
+        ask(worker, written, 3, (struct flight){.thing = thing, .version = 0, .expected = '$'});
         break;
     case 3:
-        ask(work, worker, left, 2, (struct flight){.expected = '+'});
+        ask(worker, left, 2, (struct flight){.expected = '+'});
         break;
     default:
         if (worker->n_things <= NAMESPACES_KEPT)
@@ -214,8 +211,7 @@ static void change_namespace(struct work *work, struct worker *worker)
         thing = &worker->things[worker->n_things - 1 - NAMESPACES_KEPT];
         thing->life.removed_asked = ++work->clock;
         const struct word removed[] = {word("NSDEL"), word(thing->name)};
-        ask(work, worker, removed, 2,
-            (struct flight){.answered = &thing->life.removed, .expected = '+'});
+        ask(worker, removed, 2, (struct flight){.answered = &thing->life.removed, .expected = '+'});
     }
 }
 
