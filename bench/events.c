@@ -42,7 +42,7 @@ static void drain(int fd)
 
 static void unplug(struct node *node, struct disk *disk)
 {
-    watch_mark(node->watch);
+    node_mark(node);
     disk_unplug(disk);
     (void)watch_wait(node->watch, "disk.removed", NULL);
 }
@@ -60,14 +60,14 @@ void suite_events(void)
     pid_t monitor = command_spawn(&command, ends[1], STDERR_FILENO);
     struct samples ours = {0}, bare = {0};
     for (int i = 0; i < ROUNDS; i++) {
-        watch_mark(node->watch);
+        node_mark(node);
         uint64_t start = clock_read_ns(CLOCK_MONOTONIC);
         disk_plug(disk);
         (void)watch_wait(node->watch, "disk.added", NULL);
         double ours_ms = bench_ms_since(start);
         unplug(node, disk);
         drain(ends[0]);
-        watch_mark(node->watch);
+        node_mark(node);
         start = clock_read_ns(CLOCK_MONOTONIC);
         disk_plug(disk);
         double bare_ms = monitor_wait(ends[0], disk, start);

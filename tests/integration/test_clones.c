@@ -186,7 +186,7 @@ static void descriptors_that_are_wrong_each_in_their_way(void)
         before[i] = disk_checksum(disks[i]);
     }
 
-    watch_mark(node->watch);
+    node_mark(node);
     node_start(node);
     for (size_t i = 0; i < N; i++)
         poolnode_wait(node, fsids[i], descriptors[i].state, descriptors[i].reason);

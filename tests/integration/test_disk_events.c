@@ -24,7 +24,7 @@ static void a_loop_comes_and_goes(void)
     struct node *node = disknode_create(disk);
     disknode_start(node);
     for (int round = 0; round < 2; round++) {
-        watch_mark(node->watch);
+        node_mark(node);
         disk_plug(disk);
         const Storage__V1__Event *added = watch_wait(node->watch, "disk.added", disk_name(disk));
         assert_non_null(added->disk);
@@ -34,7 +34,7 @@ static void a_loop_comes_and_goes(void)
             watch_wait(node->watch, "disk.changed", disk_name(disk));
         assert_int_equal(changed->disk->state, STATE(BLANK));
         (void)watch_wait(node->watch, "disk.settled", NULL);
-        watch_mark(node->watch);
+        node_mark(node);
         disk_unplug(disk);
         (void)watch_wait(node->watch, "disk.removed", disk_name(disk));
         node_wait_no_disk(node, disk);
@@ -56,7 +56,7 @@ static void a_zram_comes_and_goes(void)
     const Storage__V1__Event *added = watch_wait(node->watch, "disk.added", disk_name(zram));
     assert_string_equal(added->disk->transport, "zram");
     node_wait_disk(node, zram, STATE(BLANK));
-    watch_mark(node->watch);
+    node_mark(node);
     disk_unplug(zram);
     (void)watch_wait(node->watch, "disk.removed", disk_name(zram));
 }
@@ -71,7 +71,7 @@ static void nothing_new_is_no_event(void)
     /* Events come in order: with this one heard, all before it were. */
     disk_uevent(other, "remove");
     (void)watch_wait(node->watch, "disk.removed", disk_name(other));
-    watch_mark(node->watch);
+    node_mark(node);
     size_t from = watch_count(node->watch);
     for (int i = 0; i < 200; i++)
         disk_uevent(disk, "change");
@@ -88,7 +88,7 @@ static void the_rotational_flag_is_followed(void)
     struct disk *disk = disk_create(DISK_BYTES, DISK_SSD);
     struct node *node = disknode_create(disk);
     disknode_start(node);
-    watch_mark(node->watch);
+    node_mark(node);
     disk_set_rotational(disk, true);
     const Storage__V1__Event *event = watch_wait(node->watch, "disk.changed", disk_name(disk));
     assert_int_equal(event->disk->type, TYPE(HDD));
@@ -99,7 +99,7 @@ static void a_new_signature_is_seen_after_its_uevent(void)
     struct disk *disk = disk_create(DISK_BYTES, DISK_SSD);
     struct node *node = disknode_create(disk);
     disknode_start(node);
-    watch_mark(node->watch);
+    node_mark(node);
     command_ok("mkfs.ext4", "-q", disk->path);
     disk_uevent(disk, "change");
     const Storage__V1__Event *event = watch_wait(node->watch, "disk.changed", disk_name(disk));
@@ -112,7 +112,7 @@ static void another_medium_is_another_disk(void)
     struct disk *disk = disk_create(DISK_BYTES, DISK_SSD);
     struct node *node = disknode_create(disk);
     disknode_start(node);
-    watch_mark(node->watch);
+    node_mark(node);
     disk_unplug(disk);
     assert_int_equal(truncate(disk->file, (off_t)(2 * DISK_BYTES)), 0);
     disk_plug(disk);

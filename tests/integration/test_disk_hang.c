@@ -93,11 +93,11 @@ static void what_comes_too_late_is_dropped(void)
     struct node *node = make_node(slow, quick);
     disknode_start(node);
     slowfile_wait_held(file);
-    watch_mark(node->watch);
+    node_mark(node);
     disk_uevent(slow, "remove");
     (void)watch_wait(node->watch, "disk.removed", disk_name(slow));
     slowfile_hold(file, false);
-    watch_mark(node->watch);
+    node_mark(node);
     disk_uevent(slow, "add");
     const Storage__V1__Event *added = watch_wait(node->watch, "disk.added", disk_name(slow));
     assert_int_equal(added->disk->state, STATE(UNKNOWN));

@@ -41,7 +41,7 @@ static void blank_disks_become_unfinished_pools(void)
     disknode_start(node);
     autoerr struct err err = {0};
     autoreply Storage__V1__PrepareReply *reply = NULL;
-    watch_mark(node->watch);
+    node_mark(node);
     assert_ok(prepare_disks(node, &reply, &err, first, second), &err);
     assert_int_equal(reply->n_pools, 2);
     assert_string_not_equal(reply->pools[0]->fsid, reply->pools[1]->fsid);

@@ -314,7 +314,7 @@ static void what_is_not_allowed_is_never_opened(void)
     disk_plug(later);
     disk_uevent(other, "change");
     /* The socket is in order: when this one's event was heard, so were those before. */
-    watch_mark(node->watch);
+    node_mark(node);
     disk_unplug(allowed);
     (void)watch_wait(node->watch, "disk.removed", disk_name(allowed));
     autoreply Storage__V1__DiskListReply *list = disknode_list(node);

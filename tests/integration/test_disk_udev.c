@@ -111,7 +111,7 @@ static void it_works_with_udevd(void)
     assert_int_equal(watch_wait(node->watch, "disk.added", disk_name(disk))->disk->size_bytes,
                      DISK_BYTES);
     /* udevd announces a change whenever a writer closes: mkfs is seen without being told of. */
-    watch_mark(node->watch);
+    node_mark(node);
     command_ok("mkfs.ext4", "-q", disk->path);
     node_wait_disk(node, disk, STATE(FOREIGN));
     /* It goes while udevd still has its removal before it. */

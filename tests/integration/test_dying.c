@@ -292,7 +292,7 @@ static void nothing_false_is_said_of(const struct death *death)
     struct node *node = two.node;
     writers_start(writers, node, two.fsid[1]);
     wait_acks(node, &acks_dying, ACKS_FIRST);
-    watch_mark(node->watch);
+    node_mark(node);
     slowfile_fail(file, death->failing, death->more_writes);
     if (death->gone)
         disk_uevent(dying, "remove");

@@ -71,7 +71,7 @@ static void the_order_has_no_hole(void)
 static void there_is_a_tick_each_second(void)
 {
     struct node *node = start_node();
-    watch_mark(node->watch);
+    node_mark(node);
     for (int i = 0; i < 3; i++)
         assert_true(watch_fill(node->watch, clock_monotonic_ms() + SLOW_MACHINE_MS));
 }
@@ -94,7 +94,7 @@ static void a_restart_loses_no_event_without_a_resync(void)
     struct node *node = start_node();
     for (int i = 0; i < ROUNDS; i++) {
         struct worker_info poold = node_worker(node, "poold");
-        watch_mark(node->watch);
+        node_mark(node);
         size_t since = watch_count(node->watch);
         autofree char *name = path_format("round-%d", i);
         autoreply Storage__V1__Space *space = must_reserve(node, name, SSD, MiB);

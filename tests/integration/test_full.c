@@ -97,7 +97,7 @@ static void is_full_of(enum full full)
         (void)file_fill(other->path, "file", 64 * MiB, &refusal);
         assert_int_equal(refusal, ENOSPC);
     }
-    watch_mark(node->watch);
+    node_mark(node);
     must_release(node, victim->id);
     (void)watch_wait(node->watch, "space.reaped", victim->id);
     poolnode_wait(node, victim->pool, POOL_STATE(MOUNTED), NULL);

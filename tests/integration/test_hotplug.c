@@ -103,7 +103,7 @@ static void a_blank_disk_comes_and_goes(void)
     node_start(node);
     node_wait_cache(node, true);
     for (int i = 0; i < 3; i++) {
-        watch_mark(node->watch);
+        node_mark(node);
         disk_plug(disk);
         node_wait_disk(node, disk, STATE(BLANK));
         watch_wait(node->watch, "disk.added", NULL);

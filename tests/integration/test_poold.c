@@ -154,7 +154,7 @@ static void from_a_blank_disk_to_a_reaped_space(void)
     assert_string_equal(again->id, space->id);
     assert_false(again->created);
 
-    watch_mark(node->watch);
+    node_mark(node);
     must_release(node, space->id);
     watch_wait(node->watch, "space.released", space->id);
     watch_wait(node->watch, "space.reaped", space->id);
@@ -294,7 +294,7 @@ static void the_cache_follows_its_pool(void)
     autoreply Storage__V1__CacheInfo *before = NULL, *after = NULL;
     assert_ok(call_cache(node->storage, &before, &err), &err);
     assert_string_equal(before->pool, two.fsid[0]);
-    watch_mark(node->watch);
+    node_mark(node);
     disk_uevent(two.disk[0], "remove");
     watch_wait(node->watch, "cache.unmounted", two.fsid[0]);
     const Storage__V1__Event *event = watch_wait(node->watch, "cache.mounted", two.fsid[1]);
@@ -314,7 +314,7 @@ static void a_cache_that_somebody_unmounts_is_back_at_once(void)
     struct node *node = node_create(disk_create(DISK_SIZE, DISK_SSD));
     node_start(node);
     node_wait_cache(node, true);
-    watch_mark(node->watch);
+    node_mark(node);
     uint64_t begun_ms = clock_monotonic_ms();
     assert_int_equal(umount(node->cache_path), 0);
     watch_wait(node->watch, "cache.unmounted", NULL);

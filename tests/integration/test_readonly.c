@@ -53,7 +53,7 @@ static void a_pool_that_turned_read_only_is_passed_over(void)
     assert_ok(call_prepare(node->storage, disks[is_first]->path, &prepared, &err), &err);
     node_wait_pools(node, 2);
     autoreply Storage__V1__Space *before = must_reserve(node, "before", SSD, 64 * MiB);
-    watch_mark(node->watch);
+    node_mark(node);
 
     /* The next one would go where there is most room. */
     remount(node, before->pool, true);
@@ -114,7 +114,7 @@ static void a_commit_that_fails_promises_nothing(void)
     node_start(node);
     node_wait_cache(node, true);
     autoreply Storage__V1__Space *before = must_reserve(node, "before", SSD, 64 * MiB);
-    watch_mark(node->watch);
+    node_mark(node);
 
     fill_up(filler);
     struct command_result refused = node_ctl(node, "--timeout", "5s", "space", "reserve", "--type",

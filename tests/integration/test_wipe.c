@@ -87,7 +87,7 @@ static void strangers_are_wiped_by_force_alone(void)
         autofree char *id = id_of(node, disks[i]);
         refuse_disk(node, disks[i], id, "", false, ERR_FAILED_PRECONDITION, "not ours to wipe");
         refuse_disk(node, disks[i], disks[i]->path, "", true, ERR_INVALID_ARGUMENT, id);
-        watch_mark(node->watch);
+        node_mark(node);
         accept_disk(node, disks[i], "", true);
         (void)watch_wait(node->watch, "disk.changed", id);
         accept_disk(node, disks[i], "", false);
@@ -183,7 +183,7 @@ static void an_empty_pool_is_given_up_and_wiped(void)
 
     autoerr struct err err = {0};
     autoreply Storage__V1__WipePoolReply *reply = NULL;
-    watch_mark(node->watch);
+    node_mark(node);
     assert_ok(wipe_pool(node, fsid, false, &reply, &err), &err);
     assert_int_equal(reply->n_disks, 1);
     assert_int_equal(reply->disks[0]->state, STATE(BLANK));
@@ -205,7 +205,7 @@ static void a_pool_that_somebody_uses_is_opened_again(void)
     file_write(path, "x", 1);
     autoclose int fd = open(path, O_RDONLY | O_CLOEXEC);
     assert_true(fd >= 0);
-    watch_mark(node->watch);
+    node_mark(node);
     refuse_pool(node, fsid, "cannot be given up");
     (void)watch_wait(node->watch, "cache.mounted", fsid);
     autofree char *same = only_pool(node);

@@ -46,7 +46,7 @@ static void a_writers_namespaces_are_served_as_they_were(void)
     assert_true(peer_save(&users, foreign.index, foreign.data));
     assert_true(peer_save(&ids, foreign.index, foreign.data));
     autofree char *before = foreign_checksum(&foreign);
-    watch_mark(node->watch);
+    node_mark(node);
 
     autoreply Storage__V1__ZDBImportReply *reply = foreign_import(node, &foreign);
     assert_int_equal(reply->n_imported, 2);
@@ -72,7 +72,7 @@ static void a_writers_namespaces_are_served_as_they_were(void)
     zdbnode_set(client, "new", "value");
     client_close(client);
     autoreply Storage__V1__ZDBInstance *instance = zdbnode_instance(node, NULL);
-    watch_mark(node->watch);
+    node_mark(node);
     assert_int_equal(kill((pid_t)instance->pid, SIGKILL), 0);
     (void)watch_wait(node->watch, "namespace.live", user->id);
     foreign_must_be_served(user, &users);

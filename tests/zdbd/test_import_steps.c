@@ -148,7 +148,7 @@ static char *put_into_home(struct node *node, const Storage__V1__ZDBNamespace *s
     assert_true(peer_save(ns, index, data));
     command_ok("chown", "-R", reference, theirs, values);
     autoreply Storage__V1__ZDBInstance *instance = zdbnode_instance(node, NULL);
-    watch_mark(node->watch);
+    node_mark(node);
     assert_int_equal(kill((pid_t)instance->pid, SIGKILL), 0);
     (void)watch_wait(node->watch, "namespace.live", stays->id);
     return path_format("%s/d0", values);

@@ -173,7 +173,7 @@ static uint64_t kill_zdb(struct node *node)
 {
     autoreply Storage__V1__ZDBInstance *instance = zdbnode_instance(node, NULL);
     uint64_t begun_ms = clock_monotonic_ms();
-    watch_mark(node->watch);
+    node_mark(node);
     assert_int_equal(kill((pid_t)instance->pid, SIGKILL), 0);
     (void)watch_wait(node->watch, "zdb.up", NULL);
     zdbnode_wait_all_live(node, MANY);

@@ -205,7 +205,7 @@ static void servers_from_the_shell(void)
     status = ctl(node, "--json", "status");
     assert_true(json_holds(status.out, ".healthy and (.zdb | length) == 1"));
 
-    watch_mark(node->watch);
+    node_mark(node);
     (void)ctl(node, "zdb", "restart", space->pool);
     (void)watch_wait(node->watch, "zdb.up", space->pool);
     (void)watch_wait(node->watch, "namespace.live", space->id);

@@ -192,7 +192,7 @@ static void one_that_its_0_db_keeps_closed_is_failed(void)
     zdbnode_set(client, "key", "value");
     client_close(client);
     assert_int_equal(unlink(descriptor), 0);
-    watch_mark(node->watch);
+    node_mark(node);
     assert_int_equal(kill((pid_t)instance->pid, SIGKILL), 0);
     (void)watch_wait(node->watch, "namespace.live", other->id);
     node_wait(node, is_refused_by_its_0_db, made->id, "it is failed");

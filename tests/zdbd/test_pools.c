@@ -99,7 +99,7 @@ static void a_disk_goes_and_comes_back(void)
     zdbnode_set(client, "key", "value");
 
     for (int i = 0; i < 2; i++) {
-        watch_mark(node->watch);
+        node_mark(node);
         disk_uevent(disk, "remove");
         (void)watch_wait(node->watch, "namespace.failed", gone->id);
         assert_true(client_ends(client));
@@ -110,7 +110,7 @@ static void a_disk_goes_and_comes_back(void)
         autoerr struct err err = {0};
         assert_refused(release(node, gone->id, &err), &err, ERR_UNAVAILABLE, gone->pool);
 
-        watch_mark(node->watch);
+        node_mark(node);
         disk_uevent(disk, "add");
         (void)watch_wait(node->watch, "namespace.live", gone->id);
         autoreply Storage__V1__ZDBNamespace *back = zdbnode_get(node, gone->id);
@@ -340,7 +340,7 @@ static void a_pool_is_wiped_when_nothing_is_on_it(void)
     zdbnode_wait_namespace(node, made->id, NAMESPACE(LIVE));
     assert_true(zdbnode_release(node, made->id));
     zdbnode_wait_instance(node, pool, ZDB(IDLE));
-    watch_mark(node->watch);
+    node_mark(node);
     err_clear(&err);
     assert_ok(wipe(node, pool, &err), &err);
     (void)watch_wait(node->watch, "cache.mounted", NULL);

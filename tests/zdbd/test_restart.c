@@ -134,7 +134,7 @@ static void a_changed_program_is_run_when_asked_for(void)
     zdbnode_must_get(client, "key", "value");
     client_close(client);
 
-    watch_mark(node->watch);
+    node_mark(node);
     must_restart(node, bed.spaces[1]->pool);
     (void)watch_wait(node->watch, "zdb.up", bed.spaces[1]->pool);
     assert_true(is_new(node, bed.spaces[1]->pool, pids[1]));
@@ -201,7 +201,7 @@ static void an_end_that_was_asked_for_is_no_warning(void)
 
     node_start(node);
     zdbnode_wait_namespace(node, again->id, NAMESPACE(LIVE));
-    watch_mark(node->watch);
+    node_mark(node);
     signal_zdb(node, again->pool, SIGKILL);
     (void)watch_wait(node->watch, "zdb.up", NULL);
     assert_int_equal(node_log_count(node, "warning zdbd msg=zdb.down"), 1);

@@ -216,7 +216,7 @@ static void no_password_is_seen_anywhere(void)
     ask_the_0_db(made);
 
     autoreply Storage__V1__ZDBInstance *instance = zdbnode_instance(node, NULL);
-    watch_mark(node->watch);
+    node_mark(node);
     assert_int_equal(kill((pid_t)instance->pid, SIGKILL), 0);
     set_password(node, made->id, bytes_of(SECOND)); /* of one that is down, or just not yet */
     (void)watch_wait(node->watch, "zdb.up", NULL);

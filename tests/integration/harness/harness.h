@@ -172,6 +172,9 @@ void node_set(struct node *node, const char *key, const char *value);
 
 /* Starts storaged and waits until its workers answer, diskd has settled and the watch follows. */
 void node_start(struct node *node);
+/* Only events from now on count for watch_wait(): waits until the watch has heard of all that diskd
+ * and poold have told, and forgets it. */
+void node_mark(struct node *node);
 /* Only spawns it; only waits until it answers on its control socket, whatever its workers do. */
 void node_spawn(struct node *node);
 void node_connect(struct node *node);
@@ -221,8 +224,6 @@ size_t watch_count(const struct watch *watch);
 const Storage__V1__Event *watch_at(const struct watch *watch, size_t index);
 /* It has heard of all that the worker told up to this event, or it is in step since then. */
 bool watch_has(const struct watch *watch, const char *worker, uint64_t epoch, uint64_t seq);
-/* Forgets: only events from now on count for watch_wait(). */
-void watch_mark(struct watch *watch);
 /* The first event since the mark with this topic, and object unless NULL. Fails the test at the
  * deadline. */
 const Storage__V1__Event *watch_wait(struct watch *watch, const char *topic, const char *object);

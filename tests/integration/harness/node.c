@@ -163,16 +163,44 @@ void node_connect(struct node *node)
         node->watch = watch_start(node);
 }
 
-/* All that has happened so far has reached the watch, which misses nothing from here on. */
+static bool watch_is_with_diskd(struct node *node)
+{
+    autoreply Storage__V1__DiskListReply *disks = NULL;
+    return call_disks(node->storage, &disks, NULL) == 0 &&
+           watch_has(node->watch, "diskd", disks->epoch, disks->seq);
+}
+
+static bool watch_is_with_poold(struct node *node)
+{
+    autoreply Storage__V1__ListPoolsReply *pools = NULL;
+    return call_pools(node->storage, &pools, NULL) == 0 &&
+           watch_has(node->watch, "poold", pools->epoch, pools->seq);
+}
+
+/* All that the workers which are there have told so far has reached the watch. */
 static bool node_followed(struct node *node, void *data)
 {
     (void)data;
-    autoreply Storage__V1__DiskListReply *disks = NULL;
-    autoreply Storage__V1__ListPoolsReply *pools = NULL;
-    return call_disks(node->storage, &disks, NULL) == 0 &&
-           call_pools(node->storage, &pools, NULL) == 0 &&
-           watch_has(node->watch, "diskd", disks->epoch, disks->seq) &&
-           watch_has(node->watch, "poold", pools->epoch, pools->seq);
+    autoreply Storage__V1__ControlReply *reply = NULL;
+    if (call_workers(node->storage, &reply, NULL) != 0 || !reply->list)
+        return false;
+    for (size_t i = 0; i < reply->list->n_workers; i++) {
+        const Storage__V1__Worker *worker = reply->list->workers[i];
+        if (worker->state != STORAGE__V1__WORKER_STATE__WORKER_STATE_READY)
+            continue;
+        if (strcmp(worker->name, "diskd") == 0 && !watch_is_with_diskd(node))
+            return false;
+        if (strcmp(worker->name, "poold") == 0 && !watch_is_with_poold(node))
+            return false;
+    }
+    return true;
+}
+
+void node_mark(struct node *node)
+{
+    if (node->pid > 0)
+        node_wait(node, node_followed, NULL, "the watch has heard of what happened");
+    watch_mark(node->watch);
 }
 
 void node_start(struct node *node)

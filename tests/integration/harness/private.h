@@ -37,6 +37,8 @@ void teardown_problem(const char *fmt, ...) __attribute__((format(printf, 1, 2))
 
 /* The program as a watch: what harness_main() runs for "--watch RUN_DIR". */
 int watch_main(const char *run_dir);
+/* Forgets what was read so far. */
+void watch_mark(struct watch *watch);
 
 /* Milliseconds left until a deadline, for poll(). */
 int ms_until(uint64_t deadline_ms);
