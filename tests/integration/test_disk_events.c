@@ -142,6 +142,7 @@ static void a_newborn_diskd_denies_no_disk(void)
 {
     struct disk *disk = disk_create(DISK_BYTES, DISK_SSD);
     struct node *node = disknode_create(disk);
+    node_set(node, "supervisor.healthy_ms", "1"); /* a death is nothing to wait for */
     disknode_start(node);
     for (int life = 0; life < 10; life++) {
         struct worker_info old = node_wait_worker(node, "diskd", 0);
