@@ -15,7 +15,6 @@ enum {
     PORTION = 20,
     PORTIONS = 10,
     FILL_CLIENTS = 32,
-    RATE_COUNT = 1500,
     CLIENTS_MAX = 64,
 };
 #define SPACE_BYTES MiB
@@ -90,6 +89,11 @@ double bench_reserve_many(struct node *node, unsigned clients, unsigned count)
 
 /* --- the rows -------------------------------------------------------------------------------- */
 
+struct step {
+    unsigned spaces; /* that are there already, on ours and on the floor */
+    unsigned crowd;  /* how many a crowd makes beside them */
+};
+
 static void measure_one_client(struct node *node, struct floor_btrfs *floor, const char *name)
 {
     struct samples ours = {0}, bare = {0};
@@ -106,46 +110,49 @@ static void measure_one_client(struct node *node, struct floor_btrfs *floor, con
     samples_free(&bare);
 }
 
-static void measure_crowds(struct node *node, struct floor_btrfs *floor)
+static void measure_crowds(struct node *node, struct floor_btrfs *floor, const struct step *step)
 {
-    double one = bench_reserve_many(node, 1, RATE_COUNT / 10);
-    double sixteen = bench_reserve_many(node, 16, RATE_COUNT);
-    double sixty_four = bench_reserve_many(node, 64, RATE_COUNT);
-    double bare = floor_btrfs_rate(floor, 64, RATE_COUNT);
-    report_row("reserve_16_clients_against_1", sixteen, one, "1/s", "");
-    report_row("reserve_64_clients_against_1", sixty_four, one, "1/s", ">=8");
-    report_row("reserve_64_clients_against_bare", sixty_four, bare, "1/s", ">=0.6");
+    autofree char *few = path_format("reserve_16_clients_at_%u", step->spaces);
+    autofree char *many = path_format("reserve_64_clients_at_%u", step->spaces);
+    autofree char *against_one = path_format("%s_against_1", many);
+    double one = bench_reserve_many(node, 1, step->crowd / 10);
+    double sixteen = bench_reserve_many(node, 16, step->crowd);
+    double bare_sixteen = floor_btrfs_rate(floor, 16, step->crowd);
+    double sixty_four = bench_reserve_many(node, 64, step->crowd);
+    double bare_sixty_four = floor_btrfs_rate(floor, 64, step->crowd);
+    report_row(few, sixteen, bare_sixteen, "1/s", "");
+    report_row(many, sixty_four, bare_sixty_four, "1/s", ">=0.6");
+    report_row(against_one, sixty_four, one, "1/s", ">=8");
 }
 
-void suite_reserve(void)
+static void measure_step(const struct step *step)
 {
-    static const struct {
-        const char *name;
-        unsigned spaces;
-    } steps[] = {
-        {"reserve_1_client_at_10", 10},
-        {"reserve_1_client_at_1000", 1000},
-        {"reserve_1_client_at_10000", 10000},
-    };
+    autofree char *single = path_format("reserve_1_client_at_%u", step->spaces);
+    autofree char *few = path_format("reserve_16_clients_at_%u", step->spaces);
+    autofree char *many = path_format("reserve_64_clients_at_%u", step->spaces);
+    bool crowds = report_wants(few) || report_wants(many);
+    if (!crowds && !report_wants(single))
+        return;
     struct node *node = bench_node(disk_create(DISK_BYTES, DISK_SSD));
     struct floor_btrfs floor;
     floor_btrfs_open(&floor, disk_create(DISK_BYTES, DISK_SSD));
     node_start(node);
     node_wait_cache(node, true);
-    unsigned there = 0;
-    for (size_t i = 0; i < array_length(steps); i++) {
-        if (!report_wants(steps[i].name))
-            continue;
-        if (there < steps[i].spaces) {
-            (void)bench_reserve_many(node, FILL_CLIENTS, steps[i].spaces - there);
-            floor_btrfs_fill(&floor, steps[i].spaces);
-        }
-        measure_one_client(node, &floor, steps[i].name);
-        there = steps[i].spaces + PORTION * PORTIONS;
-    }
-    if (report_wants("reserve_16") || report_wants("reserve_64"))
-        measure_crowds(node, &floor);
+    (void)bench_reserve_many(node, FILL_CLIENTS, step->spaces);
+    floor_btrfs_fill(&floor, step->spaces);
+    if (report_wants(single))
+        measure_one_client(node, &floor, single);
+    if (crowds)
+        measure_crowds(node, &floor, step);
     floor_btrfs_close(&floor);
+    node_stop(node);
+}
+
+void suite_reserve(void)
+{
+    static const struct step steps[] = {{10, 300}, {1000, 1500}, {10000, 1500}};
+    for (size_t i = 0; i < array_length(steps); i++)
+        measure_step(&steps[i]);
 }
 
 /* --- beside a writer ------------------------------------------------------------------------- */
