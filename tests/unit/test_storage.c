@@ -223,8 +223,8 @@ static void a_patient_call_waits_for_its_worker(void **state)
 {
     (void)state;
     autostorage struct storage *storage = open_handle(LONG_MS, true);
-    fixture_start_poold(SHORT_MS);
     uint64_t begun = clock_monotonic_ms();
+    fixture_start_poold(SHORT_MS);
     assert_int_equal(reserve(storage, "a", NULL), 1);
     assert_true(clock_monotonic_ms() - begun >= SHORT_MS);
     fixture_stop_poold();
