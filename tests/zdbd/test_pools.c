@@ -273,15 +273,6 @@ static void somebody_took_its_port(void)
 
 /* ---- what the config says ---- */
 
-static char *only_pool(struct node *node)
-{
-    autoerr struct err err = {0};
-    autoreply Storage__V1__ListPoolsReply *pools = NULL;
-    assert_ok(call_pools(node->storage, &pools, &err), &err);
-    assert_int_equal(pools->n_pools, 1);
-    return path_format("%s", pools->pools[0]->id);
-}
-
 static void one_runs_always(void)
 {
     struct node *node =
@@ -319,37 +310,6 @@ static void a_type_may_serve_none(void)
     assert_int_equal(instance->state, ZDB(IDLE));
 }
 
-/* ---- wiping ---- */
-
-static int wipe(struct node *node, const char *pool, struct err *err)
-{
-    autoreply Storage__V1__WipePoolReply *reply = NULL;
-    Storage__V1__WipePoolRequest request = STORAGE__V1__WIPE_POOL_REQUEST__INIT;
-    request.id = (char *)(uintptr_t)pool;
-    return storage_call(node->storage, "storage.v1.PoolService/Wipe", &request, &reply, err);
-}
-
-/* And the node makes itself another pool, which serves 0-db as well. */
-static void a_pool_is_wiped_when_nothing_is_on_it(void)
-{
-    struct node *node = zdbnode_start(disk_create(DISK_BYTES, DISK_SSD));
-    autofree char *pool = only_pool(node);
-    autoreply Storage__V1__ZDBNamespace *made = zdbnode_reserve(node, "mine", MiB);
-    autoerr struct err err = {0};
-    assert_refused(wipe(node, pool, &err), &err, ERR_FAILED_PRECONDITION, made->id);
-    zdbnode_wait_namespace(node, made->id, NAMESPACE(LIVE));
-    assert_true(zdbnode_release(node, made->id));
-    zdbnode_wait_instance(node, pool, ZDB(IDLE));
-    node_mark(node);
-    err_clear(&err);
-    assert_ok(wipe(node, pool, &err), &err);
-    (void)watch_wait(node->watch, "cache.mounted", NULL);
-    autoreply Storage__V1__ZDBNamespace *again = zdbnode_reserve(node, "mine", MiB);
-    assert_string_not_equal(again->pool, pool);
-    client_close(zdbnode_enter(again, PASSWORD));
-    zdbnode_must_balance(node, 1);
-}
-
 int main(int argc, char **argv)
 {
     const struct harness_case cases[] = {
@@ -359,7 +319,6 @@ int main(int argc, char **argv)
         harness_case(somebody_took_its_port),
         harness_case(one_runs_always),
         harness_case(a_type_may_serve_none),
-        harness_case(a_pool_is_wiped_when_nothing_is_on_it),
     };
     return harness_main(argc, argv, "zdbd_pools", cases, array_length(cases));
 }

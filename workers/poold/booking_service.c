@@ -1,5 +1,5 @@
-/* BookingService: reads are answered here, changes go through the gate to book.c and
- * booking_change.c. */
+/* BookingService: reads are answered here, changes go through the gate to book.c,
+ * booking_change.c, home_make.c and wipe.c. */
 #include "answer.h"
 #include "base/cleanup.h"
 #include "base/uuid.h"
@@ -7,6 +7,7 @@
 #include "describe.h"
 #include "node.h"
 #include "rpc/page.h"
+#include "wipe.h"
 
 #include <stdlib.h>
 #include <string.h>
@@ -46,6 +47,13 @@ static void on_make_home(service_t *service, const Storage__V1__MakeHomeRequest 
 {
     (void)closure;
     gate_pass(&services_node_of_bookings(service)->gate, home_make_begin, input, data);
+}
+
+static void on_leave_home(service_t *service, const Storage__V1__LeaveHomeRequest *input,
+                          Storage__V1__LeaveHomeReply_Closure closure, void *data)
+{
+    (void)closure;
+    gate_pass(&services_node_of_bookings(service)->gate, wipe_home_left, input, data);
 }
 
 /* ---- GetBooking ---- */
@@ -131,6 +139,7 @@ void booking_service_init(service_t *service)
     service->resize_booking = on_resize;
     service->unbook = on_unbook;
     service->make_home = on_make_home;
+    service->leave_home = on_leave_home;
     service->get_booking = on_get;
     service->list_bookings = on_list;
 }

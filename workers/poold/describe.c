@@ -13,6 +13,7 @@ static Storage__V1__PoolState state_of(const struct pool *pool)
         [POOL_MOUNTED] = STATE(MOUNTED),       [POOL_READ_ONLY] = STATE(READ_ONLY),
         [POOL_INCOMPLETE] = STATE(INCOMPLETE), [POOL_DUPLICATE] = STATE(DUPLICATE),
         [POOL_FENCED] = STATE(FENCED),         [POOL_FAILED] = STATE(FAILED),
+        [POOL_LEAVING] = STATE(LEAVING),
     };
 #undef STATE
     return states[pool->state];

@@ -28,23 +28,26 @@ enum { RETRY_LEAST_MS = 250, RETRY_MOST_MS = 30000, RETRY_FENCED_MS = 2000, TRIE
  * its way when a disk vanished fails in whatever state that led to, and changes nothing there. */
 static const unsigned char table[POOL_STATES][POOL_EVENTS] = {
     /* COMPLETE, MISSING, INCOMPLETE, DUPLICATE, UNUSABLE, VANISHED, OPENED, FENCED, REFUSED,
-       UNWRITABLE */
+       UNWRITABLE, LEAVES */
     [POOL_WAITING] = {POOL_OPENING, POOL_WAITING, POOL_INCOMPLETE, POOL_DUPLICATE, POOL_FAILED,
-                      POOL_FAILED, ILLEGAL, ILLEGAL, POOL_FAILED, POOL_WAITING},
+                      POOL_FAILED, ILLEGAL, ILLEGAL, POOL_FAILED, POOL_WAITING, ILLEGAL},
     [POOL_OPENING] = {ILLEGAL, ILLEGAL, ILLEGAL, ILLEGAL, ILLEGAL, ILLEGAL, POOL_MOUNTED,
-                      POOL_FENCED, POOL_FAILED, POOL_OPENING},
+                      POOL_FENCED, POOL_FAILED, POOL_OPENING, ILLEGAL},
     [POOL_MOUNTED] = {ILLEGAL, ILLEGAL, ILLEGAL, ILLEGAL, ILLEGAL, POOL_FAILED, ILLEGAL, ILLEGAL,
-                      ILLEGAL, POOL_READ_ONLY},
+                      ILLEGAL, POOL_READ_ONLY, POOL_LEAVING},
     [POOL_READ_ONLY] = {ILLEGAL, ILLEGAL, ILLEGAL, ILLEGAL, ILLEGAL, POOL_FAILED, ILLEGAL, ILLEGAL,
-                        ILLEGAL, POOL_READ_ONLY},
+                        ILLEGAL, POOL_READ_ONLY, POOL_LEAVING},
     [POOL_INCOMPLETE] = {POOL_OPENING, POOL_INCOMPLETE, POOL_INCOMPLETE, POOL_DUPLICATE,
-                         POOL_FAILED, POOL_FAILED, ILLEGAL, ILLEGAL, POOL_FAILED, POOL_INCOMPLETE},
+                         POOL_FAILED, POOL_FAILED, ILLEGAL, ILLEGAL, POOL_FAILED, POOL_INCOMPLETE,
+                         ILLEGAL},
     [POOL_DUPLICATE] = {POOL_OPENING, POOL_WAITING, POOL_INCOMPLETE, POOL_DUPLICATE, POOL_FAILED,
-                        POOL_FAILED, ILLEGAL, ILLEGAL, POOL_FAILED, POOL_DUPLICATE},
+                        POOL_FAILED, ILLEGAL, ILLEGAL, POOL_FAILED, POOL_DUPLICATE, ILLEGAL},
     [POOL_FENCED] = {POOL_OPENING, POOL_WAITING, POOL_INCOMPLETE, POOL_DUPLICATE, POOL_FAILED,
-                     POOL_FAILED, ILLEGAL, ILLEGAL, POOL_FAILED, POOL_FENCED},
+                     POOL_FAILED, ILLEGAL, ILLEGAL, POOL_FAILED, POOL_FENCED, ILLEGAL},
     [POOL_FAILED] = {POOL_OPENING, POOL_WAITING, POOL_INCOMPLETE, POOL_DUPLICATE, POOL_FAILED,
-                     POOL_FAILED, ILLEGAL, ILLEGAL, POOL_FAILED, POOL_FAILED},
+                     POOL_FAILED, ILLEGAL, ILLEGAL, POOL_FAILED, POOL_FAILED, ILLEGAL},
+    [POOL_LEAVING] = {ILLEGAL, ILLEGAL, ILLEGAL, ILLEGAL, ILLEGAL, ILLEGAL, ILLEGAL, ILLEGAL,
+                      ILLEGAL, POOL_LEAVING, ILLEGAL},
 };
 
 static const char *const state_names[POOL_STATES] = {
@@ -52,6 +55,7 @@ static const char *const state_names[POOL_STATES] = {
     [POOL_MOUNTED] = "mounted",       [POOL_READ_ONLY] = "read-only",
     [POOL_INCOMPLETE] = "incomplete", [POOL_DUPLICATE] = "duplicate",
     [POOL_FENCED] = "fenced",         [POOL_FAILED] = "failed",
+    [POOL_LEAVING] = "leaving",
 };
 
 /* What is told on entry; NULL: nothing. */
@@ -59,6 +63,7 @@ static const char *const topics[POOL_STATES] = {
     [POOL_MOUNTED] = "pool.mounted",       [POOL_READ_ONLY] = "pool.readonly",
     [POOL_INCOMPLETE] = "pool.incomplete", [POOL_DUPLICATE] = "pool.duplicate",
     [POOL_FENCED] = "pool.fenced",         [POOL_FAILED] = "pool.failed",
+    [POOL_LEAVING] = "pool.leaving",
 };
 
 const char *pool_state_name(enum pool_state state)
@@ -283,7 +288,8 @@ static void review_closed(struct pool *pool)
 
 void pool_review(struct pool *pool)
 {
-    if (pool->moving || pool->ending.begun || !pool->node->disks.known)
+    if (pool->moving || pool->ending.begun || !pool->node->disks.known ||
+        pool->state == POOL_LEAVING)
         return;
     if (pool_is_mounted(pool))
         review_open(pool);

@@ -40,6 +40,7 @@ enum pool_state {
     POOL_DUPLICATE,
     POOL_FENCED,
     POOL_FAILED,
+    POOL_LEAVING, /* for good: see wipe.h */
     POOL_STATES,
 };
 
@@ -54,6 +55,7 @@ enum pool_event {
     POOL_EVENT_FENCED,
     POOL_EVENT_REFUSED,    /* it could not be opened */
     POOL_EVENT_UNWRITABLE, /* a commit failed, or the kernel takes no writes any more */
+    POOL_EVENT_LEAVES,     /* it is given up as soon as its 0-db has ended */
     POOL_EVENTS,
 };
 
@@ -109,8 +111,8 @@ struct pool {
     bool retry_due;
     uint64_t tried_ms;
     enum pool_awaited awaited;
-    bool patience_over; /* for what is awaited */
-    uv_timer_t patience;
+    bool patience_over;  /* for what is awaited */
+    uv_timer_t patience; /* the wipe's, once it is LEAVING */
 
     struct ledger ledger;
     struct order objects; /* struct space with a quota group, by its number: built, live, dying,

@@ -64,6 +64,7 @@ void stop_begin(struct node *node, enum worker_stop how)
     uint32_t patience = node->settings->stop_ms;
     patience = patience > 2 * MARGIN_MS ? patience - MARGIN_MS : patience / 2;
     stop->begun = true;
+    wipe_refuse_leaving(node);
     gate_close(&node->gate);
     settling_close(&node->settling);
     disks_close(&node->disks);

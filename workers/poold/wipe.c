@@ -1,7 +1,11 @@
 /*
- * A wipe in order: check; take the pool from the node and end it, with its mount; have diskd wipe
- * one disk after the other; answer. The wipe owns the pool from the second step on, and frees it
- * when it has ended. While its thread hangs it never ends, and the call goes at its deadline.
+ * A wipe in order: check; wait until zdbd has ended the pool's 0-db, if it may have one; take the
+ * pool from the node and end it, with its mount; have diskd wipe one disk after the other; answer.
+ * The wipe owns the pool from the third step on, and frees it when it has ended. While its thread
+ * hangs it never ends, and the call goes at its deadline.
+ *
+ * Whether a 0-db has ended is seen by the unmount alone. What zdbd says, and what it does not, only
+ * tells when to try.
  */
 #include "wipe.h"
 
@@ -22,6 +26,7 @@ struct pool_wipe {
     struct node *node;
     struct pool_wipe *next;
     struct pool *pool; /* until it has ended */
+    bool leaving;      /* it is the node's still */
     char fsid[UUID_TEXT_SIZE];
     struct rpc_call *call;
     bool force;
@@ -30,26 +35,31 @@ struct pool_wipe {
     Storage__V1__Disk *disks[VOLUME_MEMBERS_MAX]; /* as they are afterwards */
 };
 
+static struct pool_wipe *find(const struct node *node, const char *fsid)
+{
+    struct pool_wipe *wipe = node->wipes;
+    while (wipe && strcmp(wipe->fsid, fsid) != 0)
+        wipe = wipe->next;
+    return wipe;
+}
+
 bool wipe_is_under_way(const struct node *node, const char *fsid)
 {
-    const struct pool_wipe *wipe = node->wipes;
-    while (wipe && fsid && strcmp(wipe->fsid, fsid) != 0)
-        wipe = wipe->next;
-    return wipe != NULL;
+    return fsid ? find(node, fsid) != NULL : node->wipes != NULL;
 }
 
 size_t wipe_count_ending(const struct node *node)
 {
     size_t n = 0;
     for (const struct pool_wipe *wipe = node->wipes; wipe; wipe = wipe->next)
-        n += wipe->pool != NULL;
+        n += wipe->pool && !wipe->leaving;
     return n;
 }
 
 void wipe_abandon(struct node *node)
 {
     for (struct pool_wipe *wipe = node->wipes; wipe; wipe = wipe->next)
-        if (wipe->pool)
+        if (wipe->pool && !wipe->leaving)
             pool_end_abandon(wipe->pool);
 }
 
@@ -127,6 +137,15 @@ static void wipe_next(struct pool_wipe *wipe)
         finish(wipe, &err);
 }
 
+/* ---- its pool ---- */
+
+static int refuse_stopping(const struct pool_wipe *wipe, struct err *err)
+{
+    int rc = err_set(err, ERR_UNAVAILABLE, 0, wipe->fsid, "poold is stopping; nothing was written");
+    err_retryable(err, RETRY_MS);
+    return rc;
+}
+
 static void on_given_up(struct pool *pool, void *data)
 {
     struct pool_wipe *wipe = data;
@@ -134,9 +153,7 @@ static void on_given_up(struct pool *pool, void *data)
     autoerr struct err err = {0};
     wipe->pool = NULL;
     if (node->stop.begun) {
-        (void)err_set(&err, ERR_UNAVAILABLE, 0, wipe->fsid,
-                      "poold is stopping; nothing was written");
-        err_retryable(&err, RETRY_MS);
+        (void)refuse_stopping(wipe, &err);
     } else if (*pool->ending.left) {
         (void)err_set(&err, ERR_FAILED_PRECONDITION, 0, wipe->fsid,
                       "the pool cannot be given up; nothing was written");
@@ -151,6 +168,57 @@ static void on_given_up(struct pool *pool, void *data)
     finish(wipe, &err);
     if (node->stop.begun)
         stop_pool_ended(node, "");
+}
+
+static void give_up(struct pool_wipe *wipe)
+{
+    wipe->leaving = false;
+    node_take_pool(wipe->node, wipe->pool);
+    pool_end(wipe->pool, true, on_given_up, wipe);
+}
+
+/* ---- its 0-db ---- */
+
+static void on_patience(uv_timer_t *timer)
+{
+    const struct pool *pool = timer->data;
+    log_warning("zdbd does not say that the 0-db of a pool has ended; trying to wipe it", "pool",
+                pool->fsid);
+    give_up(find(pool->node, pool->fsid));
+}
+
+static void leave(struct pool_wipe *wipe)
+{
+    struct pool *pool = wipe->pool;
+    wipe->leaving = true;
+    (void)uv_timer_start(&pool->patience, on_patience, wipe->node->settings->stop_ms, 0);
+    pool_move(pool, POOL_EVENT_LEAVES, "it is to be wiped");
+}
+
+void wipe_home_left(struct node *node, const void *input, struct rpc_call *call)
+{
+    const Storage__V1__LeaveHomeRequest *request = input;
+    struct pool_wipe *wipe = find(node, request->pool);
+    if (!wipe && !node_find_pool(node, request->pool)) {
+        rpc_call_refuse(call, ERR_NOT_FOUND, request->pool, "there is no pool %s", request->pool);
+        return;
+    }
+    Storage__V1__LeaveHomeReply reply = STORAGE__V1__LEAVE_HOME_REPLY__INIT;
+    rpc_call_reply(call, &reply.base);
+    if (wipe && wipe->leaving)
+        give_up(wipe);
+}
+
+void wipe_refuse_leaving(struct node *node)
+{
+    for (struct pool_wipe *wipe = node->wipes, *next; wipe; wipe = next) {
+        autoerr struct err err = {0};
+        next = wipe->next;
+        if (!wipe->leaving)
+            continue;
+        (void)refuse_stopping(wipe, &err);
+        finish(wipe, &err);
+    }
 }
 
 /* ---- the beginning ---- */
@@ -246,8 +314,10 @@ static int begin(struct node *node, const Storage__V1__WipePoolRequest *request,
     node->wipes = wipe;
     wipe->pool = pool;
     cache_leave(&node->cache, pool);
-    node_take_pool(node, pool);
-    pool_end(pool, true, on_given_up, wipe);
+    if (pool->home.space && pool_is_mounted(pool))
+        leave(wipe);
+    else
+        give_up(wipe);
     return 0;
 }
 

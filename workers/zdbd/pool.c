@@ -196,6 +196,27 @@ static void ask_for_home(struct pool *pool)
                                       ORDER_OWN_DEADLINE_MS, on_home, pool, &err) == 0;
 }
 
+static void on_home_left(const struct rpc_result *result, void *data)
+{
+    struct pool *pool = data;
+    pool->leaving_home = false;
+    if (result->err->code != ERR_OK)
+        log_err(LOG_WARNING, "poold does not hear that a pool has no 0-db", result->err);
+}
+
+/* Its wipe waits for that. */
+static void leave_home(struct pool *pool)
+{
+    autoerr struct err err = {0};
+    Storage__V1__LeaveHomeRequest request = STORAGE__V1__LEAVE_HOME_REQUEST__INIT;
+    request.pool = pool->id;
+    if (pool->leaving_home ||
+        instance_state(pool->instance) != STORAGE__V1__ZDBSTATE__ZDB_STATE_IDLE)
+        return;
+    pool->leaving_home = books_call(&pool->node->books, "LeaveHome", &request.base,
+                                    ORDER_OWN_DEADLINE_MS, on_home_left, pool, &err) == 0;
+}
+
 void pool_review_need(struct pool *pool)
 {
     if (pool->node->stop_begun)
@@ -206,6 +227,9 @@ void pool_review_need(struct pool *pool)
     bool needed = (pool->n_namespaces > 0 || always) && pool_serves_zdb(pool);
     if (gone) {
         instance_unwant(pool->instance, "its pool has failed");
+    } else if (pool->state == STATE(LEAVING)) {
+        instance_unwant(pool->instance, "its pool is to be wiped");
+        leave_home(pool);
     } else if (pool_is_mounted(pool) && !needed) {
         instance_unwant(pool->instance, pool_serves_zdb(pool)
                                             ? "nothing is booked on its pool"

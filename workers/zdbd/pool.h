@@ -26,6 +26,7 @@ struct pool {
     uid_t uid;
     gid_t gid;
     bool asked_for_home;
+    bool leaving_home;   /* poold is being told that no 0-db runs there */
     size_t n_namespaces; /* bookings of ours, whatever their phase */
     struct instance *instance;
     struct order *waiting; /* for it to be UP */

@@ -1,0 +1,202 @@
+/*
+ * Wiping the pool of a 0-db: with a namespace on it, with none, while zdbd is ended or does not
+ * answer, and when somebody else has the pool.
+ */
+#include "zdbnode.h"
+
+#include <fcntl.h>
+#include <pthread.h>
+#include <signal.h>
+#include <stdio.h>
+#include <unistd.h>
+
+#define DISK_BYTES (2 * GiB)
+
+/* One pool; a 0-db runs there, though nothing is booked. */
+static struct node *start_always(void)
+{
+    struct node *node =
+        zdbnode_create_list((struct disk *const[]){disk_create(DISK_BYTES, DISK_SSD), NULL});
+    node_set(node, "zdb.always", "yes");
+    node_set(node, "supervisor.beat_ms", "20000"); /* nobody is missed while it is stopped */
+    node_set(node, "supervisor.stop_ms", "2000");
+    node_start(node);
+    node_wait_cache(node, true);
+    zdbnode_wait_instance(node, NULL, ZDB(UP));
+    return node;
+}
+
+static int wipe(struct storage *storage, const char *pool, struct err *err)
+{
+    autoreply Storage__V1__WipePoolReply *reply = NULL;
+    Storage__V1__WipePoolRequest request = STORAGE__V1__WIPE_POOL_REQUEST__INIT;
+    request.id = (char *)(uintptr_t)pool;
+    return storage_call(storage, "storage.v1.PoolService/Wipe", &request, &reply, err);
+}
+
+/* A wipe by somebody else, while the test goes on. */
+struct wiper {
+    pthread_t thread;
+    struct storage *storage;
+    const char *pool;
+    struct err err;
+    int rc;
+};
+
+static void *run_wiper(void *data)
+{
+    struct wiper *wiper = data;
+    wiper->rc = wipe(wiper->storage, wiper->pool, &wiper->err);
+    return NULL;
+}
+
+/* Until its pool is being given up. */
+static void wiper_start(struct wiper *wiper, struct node *node, const char *pool)
+{
+    *wiper = (struct wiper){.storage = node_client(node), .pool = pool};
+    node_mark(node);
+    assert_int_equal(pthread_create(&wiper->thread, NULL, run_wiper, wiper), 0);
+    (void)watch_wait(node->watch, "pool.leaving", pool);
+}
+
+static void wiper_end(struct wiper *wiper)
+{
+    assert_int_equal(pthread_join(wiper->thread, NULL), 0);
+    storage_close(wiper->storage);
+}
+
+/* The node has made itself another one, which serves 0-db as well. */
+static void must_be_another(struct node *node, const char *pool)
+{
+    node_wait_cache(node, true);
+    zdbnode_wait_instance(node, NULL, ZDB(UP));
+    autoreply Storage__V1__ZDBNamespace *made = zdbnode_reserve(node, "mine", MiB);
+    assert_string_not_equal(made->pool, pool);
+    client_close(zdbnode_enter(made, PASSWORD));
+    zdbnode_must_balance(node, 1);
+}
+
+/* The pool serves as before, and so does its 0-db. */
+static void must_be_the_same(struct node *node, const char *pool)
+{
+    (void)watch_wait(node->watch, "pool.mounted", pool);
+    node_wait_cache(node, true);
+    zdbnode_wait_instance(node, pool, ZDB(UP));
+    autoreply Storage__V1__ZDBNamespace *made = zdbnode_reserve(node, "mine", MiB);
+    assert_string_equal(made->pool, pool);
+    client_close(zdbnode_enter(made, PASSWORD));
+    zdbnode_must_balance(node, 1);
+}
+
+static void a_namespace_keeps_its_pool(void)
+{
+    struct node *node = zdbnode_start(disk_create(DISK_BYTES, DISK_SSD));
+    autofree char *pool = zdbnode_only_pool(node);
+    autoreply Storage__V1__ZDBNamespace *made = zdbnode_reserve(node, "mine", MiB);
+    autoreply Storage__V1__ZDBInstance *before = zdbnode_instance(node, NULL);
+    autoerr struct err err = {0};
+    assert_refused(wipe(node->storage, pool, &err), &err, ERR_FAILED_PRECONDITION, made->id);
+    zdbnode_wait_namespace(node, made->id, NAMESPACE(LIVE));
+    autoreply Storage__V1__ZDBInstance *after = zdbnode_instance(node, NULL);
+    assert_int_equal(after->pid, before->pid);
+
+    /* Its 0-db is just about to end. */
+    assert_true(zdbnode_release(node, made->id));
+    err_clear(&err);
+    assert_ok(wipe(node->storage, pool, &err), &err);
+    process_wait_gone((pid_t)before->pid);
+}
+
+static void a_server_without_namespaces_makes_way(void)
+{
+    struct node *node = start_always();
+    autofree char *pool = zdbnode_only_pool(node);
+    autoreply Storage__V1__ZDBInstance *before = zdbnode_instance(node, NULL);
+    autoerr struct err err = {0};
+    assert_ok(wipe(node->storage, pool, &err), &err);
+    process_wait_gone((pid_t)before->pid);
+    must_be_another(node, pool);
+}
+
+/* The next zdbd finds a 0-db on a pool that is being given up. */
+static void zdbd_dies_before_it_has_let_go(void)
+{
+    struct node *node = start_always();
+    autofree char *pool = zdbnode_only_pool(node);
+    struct wiper wiper;
+    pid_t zdbd = node_worker(node, "zdbd").pid;
+    assert_int_equal(kill(zdbd, SIGSTOP), 0);
+    wiper_start(&wiper, node, pool);
+    Storage__V1__Booking *none = NULL;
+    autoerr struct err err = {0};
+    assert_refused(
+        call_book(node->storage, "6ba7b810-9dad-41d1-80b4-00c04fd430c8", pool, MiB, &none, &err),
+        &err, ERR_UNAVAILABLE, "leaving");
+    assert_int_equal(kill(zdbd, SIGKILL), 0);
+    wiper_end(&wiper);
+    assert_ok(wiper.rc, &wiper.err);
+    must_be_another(node, pool);
+}
+
+/* Nobody lets go: what has the pool is named, and goes on. */
+static void zdbd_does_not_answer(void)
+{
+    struct node *node = start_always();
+    autofree char *pool = zdbnode_only_pool(node);
+    autoreply Storage__V1__ZDBInstance *before = zdbnode_instance(node, NULL);
+    autofree char *process = path_format("pid %u (zdb)", before->pid);
+    struct wiper wiper;
+    pid_t zdbd = node_worker(node, "zdbd").pid;
+    assert_int_equal(kill(zdbd, SIGSTOP), 0);
+    wiper_start(&wiper, node, pool);
+    wiper_end(&wiper);
+    assert_refused(wiper.rc, &wiper.err, ERR_FAILED_PRECONDITION, process);
+    err_clear(&wiper.err);
+    assert_int_equal(kill(zdbd, SIGCONT), 0);
+    must_be_the_same(node, pool);
+}
+
+static void somebody_else_has_the_pool(void)
+{
+    struct node *node = start_always();
+    autofree char *pool = zdbnode_only_pool(node);
+    autofree char *path = path_format("%s/busy", node->cache_path);
+    autoerr struct err err = {0};
+    file_write(path, "x", 1);
+    autoclose int fd = open(path, O_RDONLY | O_CLOEXEC);
+    assert_true(fd >= 0);
+    node_mark(node);
+    assert_refused(wipe(node->storage, pool, &err), &err, ERR_FAILED_PRECONDITION,
+                   "cannot be given up");
+    must_be_the_same(node, pool);
+}
+
+/* The pool stays, and the client asks the next poold, which opens it. */
+static void poold_stops_before_zdbd_has_let_go(void)
+{
+    struct node *node = start_always();
+    autofree char *pool = zdbnode_only_pool(node);
+    struct wiper wiper;
+    pid_t zdbd = node_worker(node, "zdbd").pid;
+    assert_int_equal(kill(zdbd, SIGSTOP), 0);
+    wiper_start(&wiper, node, pool);
+    struct command_result restart = node_ctl(node, "worker", "restart", "poold");
+    assert_int_equal(restart.status, 0);
+    assert_int_equal(kill(zdbd, SIGCONT), 0);
+    wiper_end(&wiper);
+    assert_ok(wiper.rc, &wiper.err);
+    must_be_another(node, pool);
+}
+
+int main(int argc, char **argv)
+{
+    const struct harness_case cases[] = {
+        harness_case(a_namespace_keeps_its_pool),
+        harness_case(a_server_without_namespaces_makes_way),
+        harness_case(zdbd_dies_before_it_has_let_go),
+        harness_case(zdbd_does_not_answer),
+        harness_case(somebody_else_has_the_pool),
+        harness_case(poold_stops_before_zdbd_has_let_go),
+    };
+    return harness_main(argc, argv, "zdbd_wipe", cases, array_length(cases));
+}
