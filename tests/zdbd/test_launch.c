@@ -64,6 +64,7 @@ static void it_becomes_the_0_db_and_leaves_its_record(void)
     must_be(launcher_run(&one, ".."), S_IFDIR | 0711, 0);
     must_be(launcher_run(&one, "record"), S_IFREG | 0600, 0);
     must_be(launcher_run(&one, "password"), S_IFREG | 0400, LAUNCHER_UID);
+    must_be(launcher_run(&one, "gates"), S_IFREG | 0400, LAUNCHER_UID);
     must_be(launcher_run(&one, "log"), S_IFREG | 0600, LAUNCHER_UID);
     launcher_end(&one);
     assert_int_equal(record_find_process(&record, &pidfd, &err), -ERR_NOT_FOUND);

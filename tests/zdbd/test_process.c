@@ -100,7 +100,7 @@ static void launch(void)
     autoerr struct err err = {0};
     const struct process_home home = {LAUNCHER_POOL, one.home, LAUNCHER_UID, LAUNCHER_GID,
                                       one.port};
-    assert_ok(process_launch(&loop, settings, &home, &callbacks, &process, &err), &err);
+    assert_ok(process_launch(&loop, settings, &home, -1, &callbacks, &process, &err), &err);
     assert_int_equal(heard.launched + heard.failed + heard.ended, 0);
 }
 

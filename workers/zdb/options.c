@@ -40,6 +40,7 @@ enum flag {
     FLAG_SECURE,
     FLAG_ROTATE,
     FLAG_COMPACT,
+    FLAG_GATES,
     FLAG_BACKGROUND,
     FLAG_LOGFILE,
     FLAG_DUMP,
@@ -68,6 +69,7 @@ static const struct option flags[] = {
     {"secure", no_argument, NULL, FLAG_SECURE},
     {"rotate", required_argument, NULL, FLAG_ROTATE},
     {"compact", required_argument, NULL, FLAG_COMPACT},
+    {"gates", required_argument, NULL, FLAG_GATES},
     {"background", no_argument, NULL, FLAG_BACKGROUND},
     {"logfile", required_argument, NULL, FLAG_LOGFILE},
     {"dump", no_argument, NULL, FLAG_DUMP},
@@ -106,6 +108,8 @@ void options_print_help(void)
         "  --rotate S        begin a new data file after S seconds with a write (off)\n"
         "  --compact P       compact a closed data file when P percent of it are dead; 0: only on\n"
         "                    COMPACT (50)\n"
+        "  --gates FILE      namespaces that begin locked or frozen: a line for each, `lock NAME`\n"
+        "                    or `freeze NAME`\n"
         "  --hook FILE       run it at events\n"
         "\n"
         "  --background      go on in the background once it listens\n"
@@ -232,19 +236,13 @@ static bool take_plain(struct options *out, int flag, char *text)
         bool *yes;
         const char **text;
     } plain[] = {
-        {FLAG_DATA, NULL, &out->data},
-        {FLAG_INDEX, NULL, &out->index},
-        {FLAG_LISTEN, NULL, &out->listen},
-        {FLAG_SOCKET, NULL, &out->socket},
-        {FLAG_HOOK, NULL, &out->hook},
-        {FLAG_LOGFILE, NULL, &out->logfile},
-        {FLAG_DUALNET, &out->dualnet, NULL},
-        {FLAG_PROTECT, &out->protect, NULL},
-        {FLAG_SYNC, &out->sync, NULL},
-        {FLAG_SECURE, &out->secure, NULL},
-        {FLAG_BACKGROUND, &out->background, NULL},
-        {FLAG_DUMP, &out->dump, NULL},
-        {FLAG_VERBOSE, &out->verbose, NULL},
+        {FLAG_DATA, NULL, &out->data},       {FLAG_INDEX, NULL, &out->index},
+        {FLAG_LISTEN, NULL, &out->listen},   {FLAG_SOCKET, NULL, &out->socket},
+        {FLAG_HOOK, NULL, &out->hook},       {FLAG_LOGFILE, NULL, &out->logfile},
+        {FLAG_GATES, NULL, &out->gates},     {FLAG_DUALNET, &out->dualnet, NULL},
+        {FLAG_PROTECT, &out->protect, NULL}, {FLAG_SYNC, &out->sync, NULL},
+        {FLAG_SECURE, &out->secure, NULL},   {FLAG_BACKGROUND, &out->background, NULL},
+        {FLAG_DUMP, &out->dump, NULL},       {FLAG_VERBOSE, &out->verbose, NULL},
     };
     for (size_t i = 0; i < array_length(plain); i++) {
         if (plain[i].flag != flag)

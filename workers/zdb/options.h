@@ -10,7 +10,7 @@
 enum { OPTIONS_ADMIN_MAX = 128 };
 
 struct options {
-    const char *data, *index, *listen, *socket, *hook, *logfile;
+    const char *data, *index, *listen, *socket, *hook, *logfile, *gates;
     char admin[OPTIONS_ADMIN_MAX + 1]; /* empty: no password */
     uint16_t port;
     bool mixed, sequential; /* each namespace its own mode; or all this one */

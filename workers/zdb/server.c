@@ -9,6 +9,7 @@
 #include "base/clock.h"
 #include "base/log.h"
 #include "compact.h"
+#include "gates.h"
 #include "watchers.h"
 
 #include <errno.h>
@@ -279,7 +280,15 @@ int server_init(struct server *server, const struct options *options, struct err
     look_at_clock(server);
     (void)!getrandom(&server->instance, sizeof server->instance, 0);
     int rc = realm_open(&server->realm, options->data, options->index, err);
+    if (rc == 0 && options->gates)
+        rc = gates_open(options->gates, &server->gates, err);
     return rc == 0 ? listen_bind(server, err) : rc;
+}
+
+static void close_gates(struct server *server)
+{
+    if (server->gates)
+        (void)fclose(take_ptr(server->gates));
 }
 
 int server_load(struct server *server, struct err *err)
@@ -294,6 +303,9 @@ int server_load(struct server *server, struct err *err)
     rc = realm_load(&server->realm, err);
     if (rc == 0)
         server->realm.first->maxsize = server->options->maxsize;
+    if (rc == 0 && server->gates)
+        rc = gates_shut(server->gates, &server->realm, err);
+    close_gates(server);
     look_at_clock(server);
     return rc;
 }
@@ -315,6 +327,7 @@ void server_close(struct server *server)
     cleanup_fd(&server->signals);
     cleanup_fd(&server->epoll);
     cleanup_fd(&server->spare);
+    close_gates(server);
     free(server->shared);
     free(server->written);
 }

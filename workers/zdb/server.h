@@ -17,6 +17,7 @@
 
 #include <stdbool.h>
 #include <stdint.h>
+#include <stdio.h>
 
 enum { SERVER_SHARED = 256 << 10, SERVER_LISTENERS = 2 };
 
@@ -32,6 +33,7 @@ struct server {
     struct syncer *syncer;
     struct hooks hooks;
     struct compactor *compactor;
+    FILE *gates; /* that begin shut; NULL: none, or it is loaded */
     int epoll, signals, sync_event, compact_event;
     int listeners[SERVER_LISTENERS];
     bool listener_is_unix[SERVER_LISTENERS];

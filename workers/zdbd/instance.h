@@ -48,6 +48,9 @@ struct instance_callbacks {
      * "zdb.hung", "zdb.unhealthy", "zdb.recovered", …: borrowed. Changes nothing of the instance.
      */
     void (*told)(struct instance *instance, const char *topic, const char *reason, void *data);
+    /* One is launched: the descriptor of what process_launch() takes as gates, to be closed; -1 for
+     * none. A failure is one of the launch. May be NULL. */
+    int (*gates)(struct instance *instance, int *out_fd, void *data, struct err *err);
     void *data;
 };
 

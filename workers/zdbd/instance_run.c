@@ -280,7 +280,12 @@ static void launch(struct instance *instance)
     const struct process_callbacks callbacks = callbacks_of(instance);
     struct process_home home = instance->home;
     home.port = instance->proposed;
-    int rc = process_launch(instance->loop, instance->settings, &home, &callbacks,
+    autoclose int gates = -1;
+    int rc = 0;
+    if (instance->callbacks.gates)
+        rc = instance->callbacks.gates(instance, &gates, instance->callbacks.data, &err);
+    if (rc == 0)
+        rc = process_launch(instance->loop, instance->settings, &home, gates, &callbacks,
                             &instance->process, &err);
     if (rc < 0) {
         fail(instance, err.message);

@@ -58,6 +58,10 @@ static void list_arguments(struct launch *launch, char port[8], const char **arg
         arguments[n++] = always[i] ? always[i] : launch->listen;
     arguments[n++] = launch->upstream ? "--admin" : "--password-file";
     arguments[n++] = launch->upstream ? launch->password : "password";
+    if (!launch->upstream) {
+        arguments[n++] = "--gates";
+        arguments[n++] = LAUNCH_GATES;
+    }
     if (launch->sync)
         arguments[n++] = "--sync";
     arguments[n] = NULL;
@@ -87,12 +91,19 @@ static const struct stage {
     bool as_owner;
     int (*run)(struct launch *launch, struct err *err);
 } stages[] = {
-    {LAUNCH_OTHER, false, launch_begin},        {LAUNCH_HOME, false, launch_take_home},
-    {LAUNCH_OTHER, false, launch_make_run_dir}, {LAUNCH_OTHER, true, launch_open_log},
-    {LAUNCH_EXEC, false, find_binary},          {LAUNCH_HOME, true, launch_keep_instance},
-    {LAUNCH_HOME, true, launch_make_places},    {LAUNCH_OTHER, true, launch_write_password},
-    {LAUNCH_OTHER, false, launch_confine},      {LAUNCH_OTHER, false, write_record},
-    {LAUNCH_OTHER, false, launch_drop},         {LAUNCH_EXEC, false, execute},
+    {LAUNCH_OTHER, false, launch_begin},
+    {LAUNCH_HOME, false, launch_take_home},
+    {LAUNCH_OTHER, false, launch_make_run_dir},
+    {LAUNCH_OTHER, true, launch_open_log},
+    {LAUNCH_EXEC, false, find_binary},
+    {LAUNCH_HOME, true, launch_keep_instance},
+    {LAUNCH_HOME, true, launch_make_places},
+    {LAUNCH_OTHER, true, launch_write_gates},
+    {LAUNCH_OTHER, true, launch_write_password},
+    {LAUNCH_OTHER, false, launch_confine},
+    {LAUNCH_OTHER, false, write_record},
+    {LAUNCH_OTHER, false, launch_drop},
+    {LAUNCH_EXEC, false, execute},
 };
 
 static int run_stage(const struct stage *stage, struct launch *launch, struct err *err)
@@ -116,7 +127,7 @@ static void report(enum launch_failure failure, const struct err *err)
 
 int main(int argc, char **argv)
 {
-    struct launch launch = {.run_fd = -1, .binary_fd = -1, .failure = LAUNCH_OTHER};
+    struct launch launch = {.run_fd = -1, .binary_fd = -1, .gates_fd = -1, .failure = LAUNCH_OTHER};
     struct err err = {0};
     log_init("zdblaunch", LOG_INFO);
     int rc = launch_parse_options(&launch, argc, argv, &err);

@@ -10,7 +10,8 @@
  *      however that happens, and no second one ever runs beside it
  *   3. reads, or makes once and for all, `<home>/instance`: the TCP port and the admin's password,
  *      32 random bytes as 64 hex digits; written to a new file, synced, renamed, synced
- *   4. makes `<home>/data` and `<home>/index`, and in the run directory `password` and `log`
+ *   4. makes `<home>/data` and `<home>/index`, and in the run directory `password`, `gates` and
+ * `log`
  *   5. gives up what it can: limits of files and memory (RLIMIT_DATA, and memory.max where our
  *      control group hands it on), a share of the I/O where there is cgroup v2, no_new_privs,
  *      Landlock (writes only below home and run directory)
@@ -49,6 +50,9 @@ struct launch_report {
 };
 
 /*
+ * On its standard input it is told which namespaces are locked or frozen: lines "lock NAME" and
+ * "freeze NAME" up to the end, which become the file `gates`. Upstream's 0-db cannot be told so.
+ *
  * Flags, all of them needed but the last two:
  *   --pool FSID --home DIR --run DIR --uid N --gid N --listen ADDRESS --port N (proposed)
  *   --first-port N --last-port N (the range: a kept port beyond it is kept all the same,

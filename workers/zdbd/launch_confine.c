@@ -36,7 +36,7 @@ static void reset_signals(void)
 }
 
 /* A file that takes the number of one that is closed would be taken for it. */
-static int check_descriptors(struct err *err)
+static int take_descriptors(struct launch *launch, struct err *err)
 {
     for (int fd = 0; fd <= LAUNCH_REPORT_FD; fd++)
         if (fcntl(fd, F_GETFD) < 0)
@@ -44,12 +44,13 @@ static int check_descriptors(struct err *err)
     (void)close_range(LAUNCH_REPORT_FD + 1, ~0u, 0);
     if (fcntl(LAUNCH_REPORT_FD, F_SETFD, FD_CLOEXEC) < 0)
         return err_errno(err, errno, "zdblaunch", "cannot have its report closed on exec");
-    return 0;
+    launch->gates_fd = fcntl(STDIN_FILENO, F_DUPFD_CLOEXEC, LAUNCH_REPORT_FD + 1);
+    return launch->gates_fd < 0 ? err_errno(err, errno, "zdblaunch", "cannot keep its input") : 0;
 }
 
 int launch_begin(struct launch *launch, struct err *err)
 {
-    int rc = check_descriptors(err);
+    int rc = take_descriptors(launch, err);
     if (rc < 0)
         return rc;
     reset_signals();

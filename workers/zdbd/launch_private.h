@@ -18,6 +18,7 @@ enum {
     LAUNCH_HOME_FD = 0, /* the home, locked: as it stays in the 0-db */
     LAUNCH_PASSWORD_SIZE = 65,
 };
+#define LAUNCH_GATES "gates" /* in the run directory */
 
 struct launch {
     /* flags: borrowed of argv */
@@ -28,7 +29,7 @@ struct launch {
     uint64_t memory_bytes;
     bool upstream, sync;
 
-    int run_fd, binary_fd;
+    int run_fd, binary_fd, gates_fd;
     char password[LAUNCH_PASSWORD_SIZE];
     struct zdb_record record;    /* filled in on the way; its pool, uid and port are those of all */
     enum launch_failure failure; /* of the present stage */
@@ -50,6 +51,7 @@ int launch_try_port(const char *listen_address, uint16_t port, bool kept);
 int launch_make_run_dir(struct launch *launch, struct err *err);
 /* As the uid. */
 int launch_open_log(struct launch *launch, struct err *err);
+int launch_write_gates(struct launch *launch, struct err *err);
 int launch_write_password(struct launch *launch, struct err *err);
 
 /* launch_confine.c: signals, session, umask and descriptors; then what no capability is needed for

@@ -12,13 +12,12 @@
 #include <string.h>
 #include <sys/stat.h>
 
-#define LOG          "log"
-#define LOG_OLD      "log.old"
-#define PASSWORD     "password"
-#define PASSWORD_NEW "password.new"
-#define SOCKET       "socket"
+#define LOG      "log"
+#define LOG_OLD  "log.old"
+#define PASSWORD "password"
+#define SOCKET   "socket"
 
-enum { PARENT_MODE = 0711, RUN_MODE = 0700 };
+enum { PARENT_MODE = 0711, RUN_MODE = 0700, PIECE = 65536 };
 
 /* A directory of another's is root's for as long as its mode is changed: so CAP_FOWNER is not
  * needed. */
@@ -100,27 +99,66 @@ int launch_open_log(struct launch *launch, struct err *err)
     return 0;
 }
 
-/* ---- the password ---------------------------------------------------------------------------- */
+/* ---- what the 0-db reads --------------------------------------------------------------------- */
 
-static int write_new(const struct launch *launch)
+static int write_new(const struct launch *launch, const char *name, const void *data, size_t size)
 {
-    autoclose int fd = step_around(openat(
-        launch->run_fd, PASSWORD_NEW, O_WRONLY | O_CREAT | O_EXCL | O_NOFOLLOW | O_CLOEXEC, 0400));
+    autoclose int fd = step_around(
+        openat(launch->run_fd, name, O_WRONLY | O_CREAT | O_EXCL | O_NOFOLLOW | O_CLOEXEC, 0400));
     if (fd < 0)
         return -errno;
-    size_t length = strlen(launch->password);
-    ssize_t n = step_around(write(fd, launch->password, length));
-    return n == (ssize_t)length ? 0 : n < 0 ? -errno : -ENOSPC;
+    ssize_t n = step_around(write(fd, data, size));
+    return n == (ssize_t)size ? 0 : n < 0 ? -errno : -ENOSPC;
+}
+
+/* 0, or -errno. */
+static int replace_file(const struct launch *launch, const char *name, const void *data,
+                        size_t size)
+{
+    char fresh[NAME_MAX];
+    (void)snprintf(fresh, sizeof fresh, "%s.new", name);
+    (void)step_around(unlinkat(launch->run_fd, fresh, 0));
+    int rc = write_new(launch, fresh, data, size);
+    if (rc == 0 && step_around(renameat(launch->run_fd, fresh, launch->run_fd, name)) < 0)
+        rc = -errno;
+    return rc;
+}
+
+/* All of it, in memory: it has no more than a line for each namespace. */
+static int read_gates(const struct launch *launch, char **out_text, size_t *out_size)
+{
+    size_t size = 0, room = 0;
+    autofree char *text = NULL;
+    for (ssize_t n = 1; n > 0; size += (size_t)n) {
+        if (room - size < PIECE) {
+            char *grown = realloc(text, room = 2 * room + PIECE);
+            if (!grown)
+                return -ENOMEM;
+            text = grown;
+        }
+        n = read(launch->gates_fd, text + size, room - size);
+        if (n < 0)
+            return -errno;
+    }
+    *out_text = take_ptr(text);
+    *out_size = size;
+    return 0;
+}
+
+int launch_write_gates(struct launch *launch, struct err *err)
+{
+    autofree char *text = NULL;
+    size_t size = 0;
+    int rc = read_gates(launch, &text, &size);
+    if (rc == 0)
+        rc = replace_file(launch, LAUNCH_GATES, text, size);
+    return rc < 0 ? err_errno(err, -rc, launch->run, "cannot write what is locked or frozen") : 0;
 }
 
 /* The socket of the one before leads nowhere: who waits for the next sees that one come. */
 int launch_write_password(struct launch *launch, struct err *err)
 {
-    (void)step_around(unlinkat(launch->run_fd, PASSWORD_NEW, 0));
-    int rc = write_new(launch);
-    if (rc == 0 &&
-        step_around(renameat(launch->run_fd, PASSWORD_NEW, launch->run_fd, PASSWORD)) < 0)
-        rc = -errno;
+    int rc = replace_file(launch, PASSWORD, launch->password, strlen(launch->password));
     if (rc < 0)
         return err_errno(err, -rc, launch->run, "cannot write the admin's password");
     (void)step_around(unlinkat(launch->run_fd, SOCKET, 0));

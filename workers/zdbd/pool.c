@@ -4,6 +4,7 @@
 #include "base/cleanup.h"
 #include "base/log.h"
 #include "describe.h"
+#include "gates.h"
 #include "node.h"
 #include "order.h"
 #include "reconcile.h"
@@ -58,9 +59,16 @@ static void on_told(struct instance *instance, const char *topic, const char *re
     tell_instance(data, topic, reason);
 }
 
+static int on_launch(struct instance *instance, int *out_fd, void *data, struct err *err)
+{
+    (void)instance;
+    return gates_list(data, out_fd, err);
+}
+
 struct pool *pool_obtain(struct node *node, const char *id)
 {
-    static const struct instance_callbacks callbacks = {.changed = on_changed, .told = on_told};
+    static const struct instance_callbacks callbacks = {
+        .changed = on_changed, .told = on_told, .gates = on_launch};
     autoerr struct err err = {0};
     struct pool *pool = pool_find(node, id);
     if (pool || !uuid_valid(id))

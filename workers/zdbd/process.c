@@ -220,10 +220,10 @@ static struct process *make(uv_loop_t *loop, const char *pool,
 }
 
 /* Its messages go where ours go, until it has its log. */
-static int spawn(struct process *process, char **arguments)
+static int spawn(struct process *process, char **arguments, int gates_fd)
 {
     uv_stdio_container_t descriptors[] = {
-        {.flags = UV_IGNORE},
+        {.flags = gates_fd < 0 ? UV_IGNORE : UV_INHERIT_FD, .data.fd = gates_fd},
         {.flags = UV_INHERIT_FD, .data.fd = STDERR_FILENO},
         {.flags = UV_INHERIT_FD, .data.fd = STDERR_FILENO},
         [LAUNCH_REPORT_FD] = {.flags = UV_CREATE_PIPE | UV_WRITABLE_PIPE,
@@ -246,8 +246,9 @@ static int spawn(struct process *process, char **arguments)
 }
 
 int process_launch(uv_loop_t *loop, const struct settings *settings,
-                   const struct process_home *home, const struct process_callbacks *callbacks,
-                   struct process **out_process, struct err *err)
+                   const struct process_home *home, int gates_fd,
+                   const struct process_callbacks *callbacks, struct process **out_process,
+                   struct err *err)
 {
     struct process *process = make(loop, home->pool, callbacks);
     char **arguments = process_arguments(settings, home);
@@ -255,7 +256,7 @@ int process_launch(uv_loop_t *loop, const struct settings *settings,
     if (rc == 0 && !(process->run_dir = format_run_dir(settings, home->pool)))
         rc = -ENOMEM;
     if (rc == 0)
-        rc = spawn(process, arguments);
+        rc = spawn(process, arguments, gates_fd);
     if (rc < 0)
         rc = err_errno(err, -rc, home->pool, "cannot execute %s",
                        arguments ? arguments[0] : "the launcher");

@@ -35,10 +35,12 @@ struct process_home {
     uint16_t port; /* proposed, for a home that has none */
 };
 
-/* All strings are copied. Nothing is called back before the loop's next turn. */
+/* All strings are copied. `gates_fd` is read by the launcher, see launch.h; -1: nothing is shut.
+ * Nothing is called back before the loop's next turn. */
 int process_launch(uv_loop_t *loop, const struct settings *settings,
-                   const struct process_home *home, const struct process_callbacks *callbacks,
-                   struct process **out_process, struct err *err);
+                   const struct process_home *home, int gates_fd,
+                   const struct process_callbacks *callbacks, struct process **out_process,
+                   struct err *err);
 
 /* Takes `pidfd`, which record_find_process() gave. */
 int process_adopt(uv_loop_t *loop, const struct zdb_record *record, int pidfd,
