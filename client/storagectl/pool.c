@@ -28,7 +28,7 @@ static int run_list(struct session *session, struct err *err)
 
 static const struct flag wipe_flags[] = {
     {"yes", NULL, "you mean it: all data on it is lost"},
-    {"force", NULL, "also one that is not mounted, whatever it holds"},
+    {"force", NULL, "also one that is not mounted, or holds what storaged did not make"},
     {0},
 };
 

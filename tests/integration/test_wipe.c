@@ -6,6 +6,7 @@
 #include <fcntl.h>
 #include <stdio.h>
 #include <string.h>
+#include <sys/stat.h>
 #include <unistd.h>
 
 #define SSD        STORAGE__V1__DISK_TYPE__DISK_TYPE_SSD
@@ -194,6 +195,29 @@ static void an_empty_pool_is_given_up_and_wiped(void)
     assert_int_equal(wipe_pool(node, fsid, false, &reply, NULL), -ERR_NOT_FOUND);
 }
 
+/* A space whose record is lost is such a stranger too: the books know nothing of it. */
+static void what_storaged_does_not_know_is_wiped_by_force_alone(void)
+{
+    struct disk *disk = disk_create(DISK_BYTES, DISK_SSD);
+    struct node *node = node_create(disk);
+    node_start(node);
+    node_wait_cache(node, true);
+    autofree char *fsid = only_pool(node);
+    autofree char *folder = path_format("%s/%s/spaces/stranger", node->mount_root, fsid);
+    autofree char *path = path_format("%s/data", folder);
+    assert_int_equal(mkdir(folder, 0700), 0);
+    file_write(path, "x", 1);
+    autoerr struct err err = {0};
+    autoreply Storage__V1__WipePoolReply *reply = NULL;
+    node_mark(node);
+    assert_refused(wipe_pool(node, fsid, false, &reply, &err), &err, ERR_FAILED_PRECONDITION,
+                   "spaces/stranger");
+    (void)watch_wait(node->watch, "cache.mounted", fsid);
+    autofree char *kept = file_read(path, NULL);
+    assert_string_equal(kept, "x");
+    assert_ok(wipe_pool(node, fsid, true, &reply, &err), &err);
+}
+
 static void a_pool_that_somebody_uses_is_opened_again(void)
 {
     struct disk *disk = disk_create(DISK_BYTES, DISK_SSD);
@@ -224,6 +248,7 @@ int main(int argc, char **argv)
         harness_case(a_member_is_wiped_with_the_name_of_its_pool),
         harness_case(a_wipe_that_was_cut_off_is_done_again),
         harness_case(an_empty_pool_is_given_up_and_wiped),
+        harness_case(what_storaged_does_not_know_is_wiped_by_force_alone),
         harness_case(a_pool_that_somebody_uses_is_opened_again),
     };
     return harness_main(argc, argv, "wipe", cases, array_length(cases));

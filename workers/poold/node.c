@@ -108,7 +108,7 @@ static void forget_pools(struct node *node)
             continue;
         log_info("pool forgotten: no disk carries it", "pool", pool->fsid);
         node_take_pool(node, pool);
-        pool_end(pool, false, on_forgotten, NULL);
+        pool_end(pool, POOL_END_MOUNTED, on_forgotten, NULL);
     }
 }
 

@@ -72,8 +72,15 @@ struct pool_member {
 };
 
 /* The end of a pool, see pool_end.h. */
+enum pool_end {
+    POOL_END_MOUNTED,
+    POOL_END_UNMOUNTED,
+    POOL_END_EMPTY,
+};
+
 struct pool_ending {
-    bool begun, unmount;
+    bool begun;
+    enum pool_end how;
     bool submitted;             /* the volume is being given up, or is; no job may follow */
     bool lanes_closed;          /* or closing */
     unsigned handles;           /* lanes and timers that have not closed */

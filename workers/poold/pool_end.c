@@ -1,6 +1,7 @@
 /*
  * The end. In order: timers; what waits for the reaper; the last job, behind all others on the
- * executor, which gives the volume up; the lanes. Nothing is submitted after the last job.
+ * executor, which gives the volume up; the lanes. Nothing is submitted after the last job, so what
+ * that one sees on the disk is all there will be.
  */
 #include "pool_end.h"
 
@@ -12,23 +13,54 @@
 
 #include <stdio.h>
 
-enum { TIMERS = 3, LANES = 2 };
+enum { TIMERS = 3, LANES = 2, CONTENTS_LISTED_MAX = 16 };
 
 struct close_job {
     struct pool_job base;
     struct volume *volume;
-    bool unmount;
+    enum pool_end how;
     bool has_cache; /* only then may the bind on the cache path be of this pool */
     char cache_path[PATH_MAX];
 };
 
+/* What was never acknowledged, or was released, is nobody's; the cache is storaged's. */
+static bool is_somebodys(const struct volume_object *object)
+{
+    const struct record *record = object->record;
+    return !record || (record->state == RECORD_STATE_LIVE &&
+                       (record->kind == RECORD_KIND_SPACE || record->kind == RECORD_KIND_BOOKING));
+}
+
+static int on_object(const struct volume_object *object, void *data)
+{
+    struct err *err = data;
+    if (is_somebodys(object) && err->n_blockers < CONTENTS_LISTED_MAX)
+        err_blocker(err, "%s/%.64s%s%s", volume_place_name(object->place), object->name,
+                    object->record ? "" : ": ", object->record ? "" : object->reason);
+    return 0;
+}
+
+/* By the disk: the books know what the last open found, and nothing that has no record. */
+static int check_empty(struct volume *volume, struct err *err)
+{
+    autoerr struct err found = {0};
+    int rc = volume_scan(volume, on_object, &found, err);
+    if (rc < 0 || found.n_blockers == 0)
+        return rc;
+    rc = err_set(err, ERR_FAILED_PRECONDITION, 0, volume_info(volume)->fsid, "it is not empty");
+    for (size_t i = 0; i < found.n_blockers; i++)
+        err_blocker(err, "%s", found.blockers[i]);
+    return rc;
+}
+
 static int close_work(struct pool_job *base, struct err *err)
 {
     struct close_job *job = container_of(base, struct close_job, base);
-    int rc = 0;
-    if (job->unmount && job->has_cache)
+    bool unmount = job->how != POOL_END_MOUNTED;
+    int rc = job->how == POOL_END_EMPTY ? check_empty(job->volume, err) : 0;
+    if (rc == 0 && unmount && job->has_cache)
         rc = volume_unbind_cache(job->volume, job->cache_path, err);
-    int closed = volume_close(job->volume, job->unmount && rc == 0, rc == 0 ? err : NULL);
+    int closed = volume_close(job->volume, unmount && rc == 0, rc == 0 ? err : NULL);
     return rc == 0 ? closed : rc;
 }
 
@@ -71,7 +103,8 @@ static void close_done(struct pool_job *base)
     if (base->rc < 0)
         describe_left(pool, &base->err);
     else
-        log_info(job->unmount ? "pool unmounted" : "pool left mounted", "pool", pool->fsid);
+        log_info(job->how == POOL_END_MOUNTED ? "pool left mounted" : "pool unmounted", "pool",
+                 pool->fsid);
     err_clear(&base->err);
     free(job);
 }
@@ -83,7 +116,7 @@ static bool submit_close(struct pool *pool)
         return false;
     job->base = (struct pool_job){.work = close_work, .done = close_done, .barrier = true};
     job->volume = pool->volume;
-    job->unmount = pool->ending.unmount;
+    job->how = pool->ending.how;
     job->has_cache = pool->cache != NULL;
     (void)snprintf(job->cache_path, sizeof job->cache_path, "%s", pool->node->settings->cache_path);
     if (executor_submit(pool, &job->base) < 0) {
@@ -109,11 +142,11 @@ void pool_end_go_on(struct pool *pool)
         close_lanes(pool);
 }
 
-void pool_end(struct pool *pool, bool unmount, void (*ended)(struct pool *pool, void *data),
+void pool_end(struct pool *pool, enum pool_end how, void (*ended)(struct pool *pool, void *data),
               void *data)
 {
     pool->ending = (struct pool_ending){
-        .begun = true, .unmount = unmount, .handles = TIMERS + LANES, .ended = ended, .data = data};
+        .begun = true, .how = how, .handles = TIMERS + LANES, .ended = ended, .data = data};
     pool->reaper.timer.data = pool;
     uv_close((uv_handle_t *)&pool->reaper.timer, on_timer_closed);
     pool->retry.timer.data = pool;

@@ -8,11 +8,13 @@
 #include "pool.h"
 
 /*
- * With `unmount`, the cache is unbound and the pool unmounted; pool->ending.left then says what was
- * busy. Without, its mounts stay for the next incarnation. `ended` is called on the loop with the
- * last handle closed, and may pool_free() it; never, while a thread of it hangs.
+ * POOL_END_MOUNTED leaves its mounts for the next incarnation. Otherwise the cache is unbound and
+ * the pool unmounted; pool->ending.left then says what was busy. POOL_END_EMPTY looks at the disk
+ * first: with a space, a booking, or anything that storaged did not make, the mounts stay and
+ * `left` names that. `ended` is called on the loop with the last handle closed, and may pool_free()
+ * it; never, while a thread of it hangs.
  */
-void pool_end(struct pool *pool, bool unmount, void (*ended)(struct pool *pool, void *data),
+void pool_end(struct pool *pool, enum pool_end how, void (*ended)(struct pool *pool, void *data),
               void *data);
 
 /* A job has ended: the end goes on if it has begun. */

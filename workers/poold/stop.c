@@ -78,7 +78,8 @@ void stop_begin(struct node *node, enum worker_stop how)
     (void)uv_timer_start(&stop->patience, on_patience, patience, 0);
     stop->n_waiting = node->n_pools + wipe_count_ending(node) + 1;
     for (size_t i = 0; i < node->n_pools; i++)
-        pool_end(node->pools[i], how == WORKER_SHUTDOWN, on_ended, node);
+        pool_end(node->pools[i], how == WORKER_SHUTDOWN ? POOL_END_UNMOUNTED : POOL_END_MOUNTED,
+                 on_ended, node);
     if (--stop->n_waiting == 0)
         finish(node);
 }

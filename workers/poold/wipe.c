@@ -157,7 +157,9 @@ static void on_given_up(struct pool *pool, void *data)
     } else if (*pool->ending.left) {
         (void)err_set(&err, ERR_FAILED_PRECONDITION, 0, wipe->fsid,
                       "the pool cannot be given up; nothing was written");
-        err_hint(&err, "end who uses it, and wipe it again");
+        err_hint(&err,
+                 "end who uses it, or save what storaged did not make there: `force` wipes that "
+                 "too");
         err_blocker(&err, "%s", pool->ending.left);
     }
     pool_free(pool);
@@ -174,7 +176,7 @@ static void give_up(struct pool_wipe *wipe)
 {
     wipe->leaving = false;
     node_take_pool(wipe->node, wipe->pool);
-    pool_end(wipe->pool, true, on_given_up, wipe);
+    pool_end(wipe->pool, wipe->force ? POOL_END_UNMOUNTED : POOL_END_EMPTY, on_given_up, wipe);
 }
 
 /* ---- its 0-db ---- */

@@ -5,6 +5,8 @@
  * A 0-db may run where nothing is booked. It is zdbd's, which hears that the pool is LEAVING, ends
  * it, and says so; a zdbd that is down or stuck is waited for as long as for a worker that stops.
  *
+ * Without `force` a pool is given up only if its disk shows nothing that could be somebody's.
+ *
  * A pool that cannot be given up, because somebody uses it, is opened again as it is. Until a wipe
  * is over, no pool is made and the cache goes nowhere else: its old place has to be free first.
  */
