@@ -6,6 +6,8 @@
 
 #include "btrfs.h"
 
+#include <dirent.h>
+#include <errno.h>
 #include <fcntl.h>
 #include <sched.h>
 #include <signal.h>
@@ -21,6 +23,51 @@
 #define LABEL VOLUME_LABEL_NEW "alpha"
 
 enum { CROWD = 200, MANY = HOLDERS_LISTED_MAX + 8 };
+
+/* ---- want ----------------------------------------------------------------------------------- */
+
+static long want_at; /* the how manieth call from now fails for want of something; 0: none */
+
+static bool is_wanting(int os_errno)
+{
+    if (want_at == 0 || --want_at > 0)
+        return false;
+    errno = os_errno;
+    return true;
+}
+
+int __real_openat(int dir, const char *path, int flags, ...);
+int __wrap_openat(int dir, const char *path, int flags, ...);
+DIR *__real_opendir(const char *path);
+DIR *__wrap_opendir(const char *path);
+FILE *__real_fopen(const char *path, const char *mode);
+FILE *__wrap_fopen(const char *path, const char *mode);
+int __real_statx(int dir, const char *path, int flags, unsigned mask, struct statx *status);
+int __wrap_statx(int dir, const char *path, int flags, unsigned mask, struct statx *status);
+
+int __wrap_openat(int dir, const char *path, int flags, ...)
+{
+    va_list ap;
+    va_start(ap, flags);
+    mode_t mode = flags & O_CREAT ? va_arg(ap, mode_t) : 0;
+    va_end(ap);
+    return is_wanting(EMFILE) ? -1 : __real_openat(dir, path, flags, mode);
+}
+
+DIR *__wrap_opendir(const char *path)
+{
+    return is_wanting(EMFILE) ? NULL : __real_opendir(path);
+}
+
+FILE *__wrap_fopen(const char *path, const char *mode)
+{
+    return is_wanting(ENFILE) ? NULL : __real_fopen(path, mode);
+}
+
+int __wrap_statx(int dir, const char *path, int flags, unsigned mask, struct statx *status)
+{
+    return is_wanting(ENOMEM) ? -1 : __real_statx(dir, path, flags, mask, status);
+}
 
 /* ---- processes that hold something ---------------------------------------------------------- */
 
@@ -245,6 +292,35 @@ static void the_kernel_holds_too(void)
     pool_close(volume);
 }
 
+/* A walk that could not see all of /proc may have missed the one who matters. */
+static void who_cannot_be_looked_for_is_not_taken_for_nobody(void)
+{
+    static const hold_fn kinds[] = {hold_directory, hold_file, hold_mapping, hold_mount};
+    struct pool pool;
+    pool_make(&pool, LABEL);
+    struct volume *volume = pool_open(&pool);
+    for (size_t i = 0; i < array_length(kinds); i++) {
+        struct record record = space_make(volume, 64 * MiB);
+        autofree char *path = space_path(volume, &record, "");
+        pid_t pid = holder_start(kinds[i], path);
+        bool whole = false;
+        for (long at = 1; !whole; at++) {
+            autoerr struct err err = {0};
+            struct volume_claim claim = {.id = record.id};
+            want_at = at;
+            int rc = volume_find_holders(volume, &claim, 1, &err);
+            whole = want_at > 0;
+            want_at = 0;
+            if (rc == 0 && claim.holders.count == 0)
+                fail_msg("holder %zu was not seen after call %ld had failed", i, at);
+            holders_clear(&claim.holders);
+        }
+        holder_end(pid);
+        space_release(volume, record.id);
+    }
+    pool_close(volume);
+}
+
 static void all_are_counted_and_some_are_listed(void)
 {
     struct pool pool;
@@ -305,6 +381,7 @@ int main(int argc, char **argv)
         harness_case(what_is_dying_is_still_held),
         harness_case(a_mount_in_our_namespace_holds),
         harness_case(the_kernel_holds_too),
+        harness_case(who_cannot_be_looked_for_is_not_taken_for_nobody),
         harness_case(all_are_counted_and_some_are_listed),
         harness_case(a_crowd_is_walked_once_for_many_claims),
     };

@@ -8,3 +8,7 @@ endforeach()
 if(TARGET test_volume_quota)
   target_link_options(test_volume_quota PRIVATE -Wl,--wrap=ioctl)
 endif()
+if(TARGET test_volume_holders)
+  target_link_options(test_volume_holders PRIVATE
+    -Wl,--wrap=openat -Wl,--wrap=opendir -Wl,--wrap=fopen -Wl,--wrap=statx)
+endif()

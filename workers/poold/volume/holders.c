@@ -5,7 +5,7 @@
  * that the cost does not grow with the number of targets. statx() is told not to ask network
  * filesystems.
  */
-#include "holders.h"
+#include "holders_private.h"
 
 #include "base/cleanup.h"
 #include "base/log.h"
@@ -24,34 +24,6 @@
 
 enum { COMM_SIZE = 32, WORDS_MAX = 512 };
 
-struct device_of {
-    dev_t device;
-    size_t target;
-};
-
-/* mountinfo shows what can be reached from the process's root: a chroot sees other mounts. */
-struct view {
-    uint64_t namespace_inode;
-    dev_t root_device;
-    uint64_t root_inode;
-};
-
-struct walk {
-    dev_t fs_device;
-    int mount_id;           /* not 0: whatever lies on this mount holds the only target */
-    const char *mount_path; /* of that mount */
-    struct holders_target *targets;
-    size_t n_targets;
-    struct device_of *devices; /* sorted by device */
-    size_t n_devices;
-    unsigned *counts; /* per target: matches in what is being looked at */
-    struct view *views;
-    size_t n_views;
-    uint64_t own_namespace;
-    char own_pid[16];
-    struct err *err;
-};
-
 /* The process being looked at. */
 struct process {
     const char *pid;
@@ -61,8 +33,7 @@ struct process {
 
 /* ---- what was found ------------------------------------------------------------------------- */
 
-__attribute__((format(printf, 2, 3))) static void add_holder(struct holders *holders,
-                                                             const char *fmt, ...)
+void holders_add(struct holders *holders, const char *fmt, ...)
 {
     va_list ap;
     char words[WORDS_MAX];
@@ -104,7 +75,7 @@ void holders_clear(struct holders *holders)
 
 static int compare_devices(const void *a, const void *b)
 {
-    const struct device_of *left = a, *right = b;
+    const struct holders_device *left = a, *right = b;
     return left->device < right->device ? -1 : left->device > right->device;
 }
 
@@ -113,56 +84,64 @@ static dev_t device_of(const struct statx *status)
     return makedev(status->stx_dev_major, status->stx_dev_minor);
 }
 
-/* The target that it lies in, or NULL. */
-static struct holders_target *match(const struct walk *walk, const struct statx *status)
+struct holders_target *holders_match(const struct holders_walk *walk, const struct statx *status)
 {
-    struct device_of key = {.device = device_of(status)};
+    struct holders_device key = {.device = device_of(status)};
     if (walk->mount_id)
         return status->stx_mnt_id == (uint64_t)walk->mount_id ? walk->targets : NULL;
-    const struct device_of *found =
+    const struct holders_device *found =
         bsearch(&key, walk->devices, walk->n_devices, sizeof key, compare_devices);
     return found ? &walk->targets[found->target] : NULL;
 }
 
 /* Counts one thing inside a target; report_tally() turns the counts into words. */
-static bool tally(struct walk *walk, const struct statx *status)
+static bool tally(struct holders_walk *walk, const struct statx *status)
 {
-    const struct holders_target *target = match(walk, status);
+    const struct holders_target *target = holders_match(walk, status);
     if (target)
         walk->counts[target - walk->targets]++;
     return target != NULL;
 }
 
-static void report_tally(struct walk *walk, const struct process *process, const char *one,
+static void report_tally(struct holders_walk *walk, const struct process *process, const char *one,
                          const char *many)
 {
     for (size_t i = 0; i < walk->n_targets; i++) {
         if (walk->counts[i] == 1)
-            add_holder(&walk->targets[i].found, "pid %s (%s): %s", process->pid, process->comm,
-                       one);
+            holders_add(&walk->targets[i].found, "pid %s (%s): %s", process->pid, process->comm,
+                        one);
         else if (walk->counts[i] > 1)
-            add_holder(&walk->targets[i].found, "pid %s (%s): %u %s", process->pid, process->comm,
-                       walk->counts[i], many);
+            holders_add(&walk->targets[i].found, "pid %s (%s): %u %s", process->pid, process->comm,
+                        walk->counts[i], many);
         walk->counts[i] = 0;
     }
 }
 
 /* ---- one process ---------------------------------------------------------------------------- */
 
+int holders_check_want(const struct holders_walk *walk, int os_errno, const char *object)
+{
+    if (os_errno != EMFILE && os_errno != ENFILE && os_errno != ENOMEM)
+        return 0;
+    return err_errno(walk->err, os_errno, object, "cannot look for holders");
+}
+
 /*
  * A process that ends is no holder. One that not even we may look into (a security module, a user
  * namespace above ours) is passed over, or it would keep every space from ever being released: what
  * it has open stays readable for it until it closes it. Its mounts are looked at all the same.
  */
-static void pass_over(const struct process *process, int os_errno, const char *what)
+static int pass_over(const struct holders_walk *walk, const struct process *process, int os_errno,
+                     const char *what)
 {
     static atomic_flag told = ATOMIC_FLAG_INIT;
     if ((os_errno == EACCES || os_errno == EPERM) && !atomic_flag_test_and_set(&told))
         log_warning("a process cannot be looked into for holders, nor may others", "pid",
                     process->pid, "what", what);
+    return holders_check_want(walk, os_errno, process->pid);
 }
 
-static int look(int dir, const char *name, struct statx *out_status)
+int holders_look(int dir, const char *name, struct statx *out_status)
 {
     return statx(dir, name, AT_STATX_DONT_SYNC | AT_NO_AUTOMOUNT, STATX_INO | STATX_MNT_ID,
                  out_status) < 0
@@ -170,7 +149,7 @@ static int look(int dir, const char *name, struct statx *out_status)
                : 0;
 }
 
-static int check_links(struct walk *walk, const struct process *process)
+static int check_links(struct holders_walk *walk, const struct process *process)
 {
     static const struct {
         const char *name, *words;
@@ -178,78 +157,93 @@ static int check_links(struct walk *walk, const struct process *process)
         {"cwd", "working directory"}, {"root", "root directory"}, {"exe", "running program"}};
     for (size_t i = 0; i < array_length(links); i++) {
         struct statx status;
-        int rc = look(process->dir, links[i].name, &status);
+        int rc = holders_look(process->dir, links[i].name, &status);
         if (rc < 0)
-            pass_over(process, -rc, links[i].name);
+            rc = pass_over(walk, process, -rc, links[i].name);
         else if (tally(walk, &status))
             report_tally(walk, process, links[i].words, links[i].words);
+        if (rc < 0)
+            return rc;
     }
     return 0;
 }
 
-static int check_files(struct walk *walk, const struct process *process)
+static int check_files(struct holders_walk *walk, const struct process *process)
 {
     bool any = false;
-    int fd = openat(process->dir, "fd", O_RDONLY | O_DIRECTORY | O_CLOEXEC);
-    if (fd < 0) {
-        pass_over(process, errno, "fd");
-        return 0;
-    }
+    int rc = 0, fd = openat(process->dir, "fd", O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+    if (fd < 0)
+        return pass_over(walk, process, errno, "fd");
     autodir DIR *dir = fdopendir(fd);
     if (!dir) {
         (void)close(fd);
         return err_errno(walk->err, errno, process->pid, "cannot read its descriptors");
     }
-    for (struct dirent *entry; (entry = readdir(dir));) {
+    for (struct dirent *entry; rc == 0 && (errno = 0, entry = readdir(dir));) {
         struct statx status;
-        if (isdigit((unsigned char)*entry->d_name) && look(fd, entry->d_name, &status) == 0)
+        if (!isdigit((unsigned char)*entry->d_name))
+            continue;
+        rc = holders_look(fd, entry->d_name, &status);
+        if (rc == 0)
             any |= tally(walk, &status);
+        else /* closed meanwhile */
+            rc = holders_check_want(walk, -rc, process->pid);
     }
+    if (rc == 0)
+        rc = holders_check_want(walk, errno, process->pid);
     if (any)
         report_tally(walk, process, "an open file", "open files");
-    return 0;
+    return rc;
 }
 
 /*
  * maps names the superblock's device, which is the same for all subvolumes: enough to pass over
  * all that lies elsewhere. The range at the line's start is the mapping's name in map_files.
  */
-static int check_mappings(struct walk *walk, const struct process *process)
+static int check_mapping(struct holders_walk *walk, const struct process *process, const char *line,
+                         bool *any)
+{
+    char range[64], path[96];
+    unsigned device_major, device_minor;
+    struct statx status;
+    if (sscanf(line, "%63s %*s %*s %x:%x", range, &device_major, &device_minor) != 3 ||
+        makedev(device_major, device_minor) != walk->fs_device)
+        return 0;
+    (void)snprintf(path, sizeof path, "map_files/%s", range);
+    int rc = holders_look(process->dir, path, &status);
+    if (rc < 0) /* unmapped meanwhile */
+        return holders_check_want(walk, -rc, process->pid);
+    *any |= tally(walk, &status);
+    return 0;
+}
+
+static int check_mappings(struct holders_walk *walk, const struct process *process)
 {
     bool any = false;
     size_t size = 0;
     autofree char *line = NULL;
-    int fd = openat(process->dir, "maps", O_RDONLY | O_CLOEXEC);
-    if (fd < 0) {
-        pass_over(process, errno, "maps");
-        return 0;
-    }
+    int rc = 0, fd = openat(process->dir, "maps", O_RDONLY | O_CLOEXEC);
+    if (fd < 0)
+        return pass_over(walk, process, errno, "maps");
     FILE *maps = fdopen(fd, "re");
     if (!maps) {
         (void)close(fd);
         return err_errno(walk->err, errno, process->pid, "cannot read its mappings");
     }
-    while (getline(&line, &size, maps) > 0) {
-        char range[64], path[96];
-        unsigned device_major, device_minor;
-        struct statx status;
-        if (sscanf(line, "%63s %*s %*s %x:%x", range, &device_major, &device_minor) != 3 ||
-            makedev(device_major, device_minor) != walk->fs_device)
-            continue;
-        (void)snprintf(path, sizeof path, "map_files/%s", range);
-        if (look(process->dir, path, &status) == 0)
-            any |= tally(walk, &status);
-    }
+    while (rc == 0 && (errno = 0, getline(&line, &size, maps)) > 0)
+        rc = check_mapping(walk, process, line, &any);
+    if (rc == 0)
+        rc = holders_check_want(walk, errno, process->pid);
     (void)fclose(maps);
     if (any)
         report_tally(walk, process, "a mapped file", "mapped files");
-    return 0;
+    return rc;
 }
 
 /* ---- mounts --------------------------------------------------------------------------------- */
 
 struct mounts_search {
-    struct walk *walk;
+    struct holders_walk *walk;
     const struct process *process;
     bool own;
 };
@@ -257,11 +251,11 @@ struct mounts_search {
 static int match_mount(const struct mounts_entry *entry, void *data)
 {
     const struct mounts_search *search = data;
-    struct walk *walk = search->walk;
+    struct holders_walk *walk = search->walk;
     if (walk->mount_id) {
         if (search->own && entry->id != walk->mount_id &&
             mounts_is_below(entry->target, walk->mount_path))
-            add_holder(&walk->targets->found, "mounted at %s", entry->target);
+            holders_add(&walk->targets->found, "mounted at %s", entry->target);
         return 0;
     }
     if (entry->device != walk->fs_device)
@@ -272,24 +266,24 @@ static int match_mount(const struct mounts_entry *entry, void *data)
             if (!mounts_is_below(entry->root, *path))
                 continue;
             if (search->own)
-                add_holder(&target->found, "mounted at %s", entry->target);
+                holders_add(&target->found, "mounted at %s", entry->target);
             else
-                add_holder(&target->found, "mount namespace of pid %s (%s): %s",
-                           search->process->pid, search->process->comm, entry->target);
+                holders_add(&target->found, "mount namespace of pid %s (%s): %s",
+                            search->process->pid, search->process->comm, entry->target);
         }
     }
     return 0;
 }
 
 /* Whether this is the first process seen with this view of the mounts. */
-static int remember_view(struct walk *walk, const struct view *view)
+static int remember_view(struct holders_walk *walk, const struct holders_view *view)
 {
     for (size_t i = 0; i < walk->n_views; i++)
         if (walk->views[i].namespace_inode == view->namespace_inode &&
             walk->views[i].root_device == view->root_device &&
             walk->views[i].root_inode == view->root_inode)
             return 0;
-    struct view *grown = reallocarray(walk->views, walk->n_views + 1, sizeof *grown);
+    struct holders_view *grown = reallocarray(walk->views, walk->n_views + 1, sizeof *grown);
     if (!grown)
         return err_errno(walk->err, ENOMEM, NULL, "cannot look for holders");
     walk->views = grown;
@@ -299,29 +293,31 @@ static int remember_view(struct walk *walk, const struct view *view)
 
 /* Without a namespace to tell, it is a view of its own: mountinfo needs no more rights than /proc.
  */
-static int tell_view(const struct process *process, struct view *out_view)
+static int tell_view(const struct holders_walk *walk, const struct process *process,
+                     struct holders_view *out_view)
 {
     struct statx space = {0}, root = {0};
-    int rc = look(process->dir, "ns/mnt", &space);
+    int rc = holders_look(process->dir, "ns/mnt", &space);
     if (rc == 0)
-        rc = look(process->dir, "root", &root);
+        rc = holders_look(process->dir, "root", &root);
     if (rc < 0 && rc != -EACCES && rc != -EPERM)
         return rc;
     if (rc < 0) {
-        pass_over(process, -rc, "ns/mnt");
+        (void)pass_over(walk, process, -rc, "ns/mnt");
         space.stx_ino = 0;
         root.stx_ino = strtoull(process->pid, NULL, 10);
     }
-    *out_view = (struct view){space.stx_ino, device_of(&root), root.stx_ino};
+    *out_view = (struct holders_view){space.stx_ino, device_of(&root), root.stx_ino};
     return 0;
 }
 
-static int check_mounts(struct walk *walk, const struct process *process)
+static int check_mounts(struct holders_walk *walk, const struct process *process)
 {
-    struct view view;
-    if (tell_view(process, &view) < 0)
-        return 0; /* it ends */
-    int rc = remember_view(walk, &view);
+    struct holders_view view;
+    int rc = tell_view(walk, process, &view);
+    if (rc < 0) /* it ends */
+        return holders_check_want(walk, -rc, process->pid);
+    rc = remember_view(walk, &view);
     if (rc <= 0)
         return rc;
     char path[64];
@@ -345,13 +341,13 @@ static void read_comm(struct process *process)
     (void)snprintf(process->comm + (length > 0 ? length : 0), 2, "%s", length > 0 ? "" : "?");
 }
 
-static int check_process(struct walk *walk, int proc, const char *pid)
+static int check_process(struct holders_walk *walk, int proc, const char *pid)
 {
-    static int (*const checks[])(struct walk *, const struct process *) = {check_links, check_files,
-                                                                           check_mappings};
+    static int (*const checks[])(struct holders_walk *, const struct process *) = {
+        check_links, check_files, check_mappings};
     autoclose int dir = openat(proc, pid, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
-    if (dir < 0)
-        return 0; /* it ended */
+    if (dir < 0) /* it ended */
+        return holders_check_want(walk, errno, pid);
     struct process process = {.pid = pid, .dir = dir};
     read_comm(&process);
     int rc = check_mounts(walk, &process);
@@ -362,102 +358,31 @@ static int check_process(struct walk *walk, int proc, const char *pid)
     return rc;
 }
 
-static int check_processes(struct walk *walk)
+static int check_processes(struct holders_walk *walk)
 {
     autodir DIR *proc = opendir("/proc");
     if (!proc)
         return err_errno(walk->err, errno, "/proc", "cannot look for holders");
-    for (struct dirent *entry; (entry = readdir(proc));) {
+    for (struct dirent *entry; (errno = 0, entry = readdir(proc));) {
         if (!isdigit((unsigned char)*entry->d_name))
             continue;
         int rc = check_process(walk, dirfd(proc), entry->d_name);
         if (rc < 0)
             return rc;
     }
-    return 0;
-}
-
-/* ---- what the kernel holds itself ----------------------------------------------------------- */
-
-static void check_path(struct walk *walk, const char *path, const char *words)
-{
-    struct statx status;
-    if (look(AT_FDCWD, path, &status) < 0)
-        return;
-    struct holders_target *target = match(walk, &status);
-    if (target)
-        add_holder(&target->found, "%s %s", words, path);
-}
-
-/* The byte that a "\040" at this place stands for, or -1; proc(5). */
-static int octal_at(const char *text)
-{
-    unsigned value = 0;
-    if (*text++ != '\\')
-        return -1;
-    for (int digit = 0; digit < 3; digit++, text++) {
-        if (*text < '0' || *text > '7')
-            return -1;
-        value = value << 3 | (unsigned)(*text - '0');
-    }
-    return (int)(value & 0xff);
-}
-
-static void unescape(char *text)
-{
-    char *to = text;
-    for (const char *from = text; *from; to++) {
-        int byte = octal_at(from);
-        *to = byte < 0 ? *from : (char)byte;
-        from += byte < 0 ? 1 : 4;
-    }
-    *to = '\0';
-}
-
-static void check_swaps(struct walk *walk)
-{
-    size_t size = 0;
-    autofree char *line = NULL;
-    FILE *swaps = fopen("/proc/swaps", "re");
-    while (swaps && getline(&line, &size, swaps) > 0) {
-        if (*line != '/')
-            continue;
-        line[strcspn(line, " \t\n")] = '\0';
-        unescape(line);
-        check_path(walk, line, "swap file");
-    }
-    if (swaps)
-        (void)fclose(swaps);
-}
-
-static void check_loops(struct walk *walk)
-{
-    autodir DIR *blocks = opendir("/sys/block");
-    for (struct dirent *entry; blocks && (entry = readdir(blocks));) {
-        char path[288], file[PATH_MAX];
-        if (strncmp(entry->d_name, "loop", 4) != 0)
-            continue;
-        (void)snprintf(path, sizeof path, "%s/loop/backing_file", entry->d_name);
-        autoclose int fd = openat(dirfd(blocks), path, O_RDONLY | O_CLOEXEC);
-        ssize_t length = fd < 0 ? -1 : read(fd, file, sizeof file - 1);
-        if (length <= 0)
-            continue;
-        file[length - (file[length - 1] == '\n')] = '\0';
-        (void)snprintf(path, sizeof path, "%s backed by", entry->d_name);
-        check_path(walk, file, path);
-    }
+    return holders_check_want(walk, errno, "/proc");
 }
 
 /* ---- the walk ------------------------------------------------------------------------------- */
 
-static void free_walk(struct walk *walk)
+static void free_walk(struct holders_walk *walk)
 {
     free(walk->devices);
     free(walk->counts);
     free(walk->views);
 }
 
-static int prepare_walk(struct walk *walk)
+static int prepare_walk(struct holders_walk *walk)
 {
     struct statx own;
     for (size_t i = 0; i < walk->n_targets; i++)
@@ -469,25 +394,23 @@ static int prepare_walk(struct walk *walk)
     size_t n = 0;
     for (size_t i = 0; i < walk->n_targets; i++)
         for (size_t k = 0; k < walk->targets[i].n_devices; k++)
-            walk->devices[n++] = (struct device_of){walk->targets[i].devices[k], i};
+            walk->devices[n++] = (struct holders_device){walk->targets[i].devices[k], i};
     qsort(walk->devices, n, sizeof *walk->devices, compare_devices);
     ssize_t length = readlink("/proc/self", walk->own_pid, sizeof walk->own_pid - 1);
-    if (length < 0 || look(AT_FDCWD, "/proc/self/ns/mnt", &own) < 0)
+    if (length < 0 || holders_look(AT_FDCWD, "/proc/self/ns/mnt", &own) < 0)
         return err_errno(walk->err, errno, "/proc/self", "cannot look for holders");
     walk->own_pid[length] = '\0';
     walk->own_namespace = own.stx_ino;
     return 0;
 }
 
-static int run_walk(struct walk *walk)
+static int run_walk(struct holders_walk *walk)
 {
     int rc = prepare_walk(walk);
     if (rc == 0)
         rc = check_processes(walk);
-    if (rc == 0) {
-        check_swaps(walk);
-        check_loops(walk);
-    }
+    if (rc == 0)
+        rc = holders_check_kernel(walk);
     free_walk(walk);
     return rc;
 }
@@ -497,10 +420,10 @@ int holders_find(dev_t fs_device, struct holders_target *targets, size_t n_targe
     autoerr struct err unheard = {0};
     if (n_targets > HOLDERS_TARGETS_MAX)
         return err_set(err, ERR_INVALID_ARGUMENT, 0, NULL, "too many targets: %zu", n_targets);
-    struct walk walk = {.fs_device = fs_device,
-                        .targets = targets,
-                        .n_targets = n_targets,
-                        .err = err ? err : &unheard};
+    struct holders_walk walk = {.fs_device = fs_device,
+                                .targets = targets,
+                                .n_targets = n_targets,
+                                .err = err ? err : &unheard};
     return run_walk(&walk);
 }
 
@@ -508,7 +431,7 @@ int holders_find_on_mount(const char *path, struct holders *out_holders, struct 
 {
     autoerr struct err unheard = {0};
     struct holders_target target = {0};
-    struct walk walk = {
+    struct holders_walk walk = {
         .mount_path = path, .targets = &target, .n_targets = 1, .err = err ? err : &unheard};
     autoclose int fd = open(path, O_PATH | O_DIRECTORY | O_NOFOLLOW | O_CLOEXEC);
     if (fd < 0)

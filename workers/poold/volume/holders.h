@@ -51,8 +51,8 @@ struct holders_target {
  * Fills `found` of each target. `fs_device` is the filesystem's device as mountinfo prints it (that
  * of the superblock, not any subvolume's st_dev; see mounts_super()). A process that goes away
  * meanwhile is no holder. One whose descriptors and directories even we may not see is passed over
- * with a warning, but for its mounts; when those cannot be read either, that is an error, and
- * `found` is then not to be trusted.
+ * with a warning, but for its mounts; when those cannot be read either, or when we lack memory or
+ * descriptors to look, that is an error, and `found` is then not to be trusted.
  */
 int holders_find(dev_t fs_device, struct holders_target *targets, size_t n_targets,
                  struct err *err);
