@@ -44,6 +44,11 @@ int err_set(struct err *err, enum err_code code, int os_errno, const char *objec
     return rc;
 }
 
+bool err_is_want(int os_errno)
+{
+    return os_errno == ENOMEM || os_errno == EMFILE || os_errno == ENFILE;
+}
+
 static enum err_code code_of_errno(int os_errno)
 {
     static const struct {

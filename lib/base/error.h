@@ -62,6 +62,9 @@ struct err {
 int err_set(struct err *err, enum err_code code, int os_errno, const char *object, const char *fmt,
             ...) __attribute__((format(printf, 5, 6)));
 
+/* Whether it tells of want in this process, of memory or descriptors, and nothing of the object. */
+bool err_is_want(int os_errno);
+
 /* As err_set(), with ": <strerror>" appended, and the code that fits the errno (ENOSPC:
  * RESOURCE_EXHAUSTED, …). */
 int err_errno(struct err *err, int os_errno, const char *object, const char *fmt, ...)

@@ -3,11 +3,10 @@
  * nobody else is. Real processes on real btrfs.
  */
 #include "volume_fixture.h"
+#include "want.h"
 
 #include "btrfs.h"
 
-#include <dirent.h>
-#include <errno.h>
 #include <fcntl.h>
 #include <sched.h>
 #include <signal.h>
@@ -23,51 +22,6 @@
 #define LABEL VOLUME_LABEL_NEW "alpha"
 
 enum { CROWD = 200, MANY = HOLDERS_LISTED_MAX + 8 };
-
-/* ---- want ----------------------------------------------------------------------------------- */
-
-static long want_at; /* the how manieth call from now fails for want of something; 0: none */
-
-static bool is_wanting(int os_errno)
-{
-    if (want_at == 0 || --want_at > 0)
-        return false;
-    errno = os_errno;
-    return true;
-}
-
-int __real_openat(int dir, const char *path, int flags, ...);
-int __wrap_openat(int dir, const char *path, int flags, ...);
-DIR *__real_opendir(const char *path);
-DIR *__wrap_opendir(const char *path);
-FILE *__real_fopen(const char *path, const char *mode);
-FILE *__wrap_fopen(const char *path, const char *mode);
-int __real_statx(int dir, const char *path, int flags, unsigned mask, struct statx *status);
-int __wrap_statx(int dir, const char *path, int flags, unsigned mask, struct statx *status);
-
-int __wrap_openat(int dir, const char *path, int flags, ...)
-{
-    va_list ap;
-    va_start(ap, flags);
-    mode_t mode = flags & O_CREAT ? va_arg(ap, mode_t) : 0;
-    va_end(ap);
-    return is_wanting(EMFILE) ? -1 : __real_openat(dir, path, flags, mode);
-}
-
-DIR *__wrap_opendir(const char *path)
-{
-    return is_wanting(EMFILE) ? NULL : __real_opendir(path);
-}
-
-FILE *__wrap_fopen(const char *path, const char *mode)
-{
-    return is_wanting(ENFILE) ? NULL : __real_fopen(path, mode);
-}
-
-int __wrap_statx(int dir, const char *path, int flags, unsigned mask, struct statx *status)
-{
-    return is_wanting(ENOMEM) ? -1 : __real_statx(dir, path, flags, mask, status);
-}
 
 /* ---- processes that hold something ---------------------------------------------------------- */
 
@@ -307,10 +261,9 @@ static void who_cannot_be_looked_for_is_not_taken_for_nobody(void)
         for (long at = 1; !whole; at++) {
             autoerr struct err err = {0};
             struct volume_claim claim = {.id = record.id};
-            want_at = at;
+            want_begin(at);
             int rc = volume_find_holders(volume, &claim, 1, &err);
-            whole = want_at > 0;
-            want_at = 0;
+            whole = !want_end();
             if (rc == 0 && claim.holders.count == 0)
                 fail_msg("holder %zu was not seen after call %ld had failed", i, at);
             holders_clear(&claim.holders);

@@ -127,7 +127,8 @@ static int open_work(struct pool_job *base, struct err *err)
     volume_leave(entered);
     if (rc < 0) {
         /* Its mount stays: whoever uses the spaces is not worse off than before. */
-        opening->problem = VOLUME_PROBLEM_CORRUPT;
+        opening->problem =
+            err_is_want(err->os_errno) ? VOLUME_PROBLEM_INTERNAL : VOLUME_PROBLEM_CORRUPT;
         (void)volume_close(take_ptr(opening->volume), false, NULL);
     }
     return rc;

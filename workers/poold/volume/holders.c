@@ -121,9 +121,8 @@ static void report_tally(struct holders_walk *walk, const struct process *proces
 
 int holders_check_want(const struct holders_walk *walk, int os_errno, const char *object)
 {
-    if (os_errno != EMFILE && os_errno != ENFILE && os_errno != ENOMEM)
-        return 0;
-    return err_errno(walk->err, os_errno, object, "cannot look for holders");
+    return err_is_want(os_errno) ? err_errno(walk->err, os_errno, object, "cannot look for holders")
+                                 : 0;
 }
 
 /*

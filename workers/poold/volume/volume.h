@@ -53,7 +53,7 @@ enum volume_problem {
     VOLUME_PROBLEM_MOUNT_FAILED,  /* the kernel refused; err carries its errno */
     VOLUME_PROBLEM_FENCED,        /* a predecessor's thread still holds it: try again later */
     VOLUME_PROBLEM_FINISH_FAILED, /* still unfinished: may be tried again */
-    VOLUME_PROBLEM_INTERNAL,      /* no memory, an invalid spec */
+    VOLUME_PROBLEM_INTERNAL,      /* no memory, no descriptors, an invalid spec */
 };
 
 /* "wrong-fsid" */
@@ -119,7 +119,7 @@ struct volume_info {
  *
  * On failure *out_problem says which, and nothing is mounted that was not before; the disks were
  * written to only if the problem is FENCED, QUOTA, PATH_TAKEN (a mount for good writes),
- * MOUNT_FAILED or FINISH_FAILED. `err` and `out_problem` must not be NULL.
+ * MOUNT_FAILED, FINISH_FAILED or INTERNAL. `err` and `out_problem` must not be NULL.
  */
 int volume_open(const struct volume_spec *spec, struct volume **out_volume,
                 enum volume_problem *out_problem, struct err *err);

@@ -36,22 +36,35 @@ const char *volume_quota_name(enum volume_quota quota)
     return "off";
 }
 
-enum volume_quota volume_quota_mode(const char *fsid)
+/* Before 6.7 there was one mode, and no file that says so. */
+static int read_quota_mode(const char *fsid, char *out_text, size_t size)
 {
-    char path[128], text[16] = "";
+    char path[128];
     (void)snprintf(path, sizeof path, "/sys/fs/btrfs/%s/qgroups", fsid);
     autoclose int dir = open(path, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
     if (dir < 0)
-        return 0;
+        return errno == ENOENT ? 0 : -errno;
     autoclose int fd = openat(dir, "mode", O_RDONLY | O_CLOEXEC);
-    if (fd < 0) /* before 6.7 there was one mode */
-        return VOLUME_QUOTA_FULL;
-    if (read(fd, text, sizeof text - 1) <= 0)
-        return 0;
+    if (fd < 0 && errno != ENOENT)
+        return -errno;
+    if (fd < 0)
+        (void)snprintf(out_text, size, "%s", quota_names[VOLUME_QUOTA_FULL]);
+    else if (read(fd, out_text, size - 1) < 0)
+        return -errno;
+    return 0;
+}
+
+int volume_quota_mode(const char *fsid, enum volume_quota *out_quota, struct err *err)
+{
+    char text[16] = "";
+    int rc = read_quota_mode(fsid, text, sizeof text);
+    if (rc < 0)
+        return err_errno(err, -rc, fsid, "cannot read its quota mode");
     text[strcspn(text, "\n")] = '\0';
+    *out_quota = 0;
     for (enum volume_quota quota = VOLUME_QUOTA_SIMPLE; quota <= VOLUME_QUOTA_FULL; quota++)
         if (strcmp(text, quota_names[quota]) == 0)
-            return quota;
+            *out_quota = quota;
     return 0;
 }
 
@@ -120,15 +133,18 @@ int volume_check_empty(int root, const char *fsid, struct err *err)
 
 static int enable_quota(int root, const char *fsid, enum volume_quota *out_quota, struct err *err)
 {
-    enum volume_quota quota = volume_quota_mode(fsid);
-    if (!quota) {
-        int rc = btrfs_enable_quota(root, true);
+    enum volume_quota quota;
+    int rc = volume_quota_mode(fsid, &quota, err);
+    if (rc == 0 && !quota) {
+        rc = btrfs_enable_quota(root, true);
         if (rc == -EINVAL || rc == -EOPNOTSUPP || rc == -ENOTTY)
             rc = btrfs_enable_quota(root, false);
         if (rc < 0)
             return err_errno(err, -rc, fsid, "cannot enable quotas");
-        quota = volume_quota_mode(fsid);
+        rc = volume_quota_mode(fsid, &quota, err);
     }
+    if (rc < 0)
+        return rc;
     if (!quota)
         return err_set(err, ERR_INTERNAL, 0, fsid,
                        "quotas were enabled, and sysfs says they are off");

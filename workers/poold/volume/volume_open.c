@@ -50,10 +50,11 @@ const char *volume_problem_name(enum volume_problem problem)
     return (size_t)problem < array_length(problem_names) ? problem_names[problem] : "internal";
 }
 
-/* Names the problem of the error that is set already, and returns its code. */
+/* Names the problem of the error that is set already, and returns its code. What we could not see
+ * for want of memory or descriptors is no fault of the pool's, and passes. */
 static int fail(struct attempt *attempt, enum volume_problem problem)
 {
-    attempt->problem = problem;
+    attempt->problem = err_is_want(attempt->err->os_errno) ? VOLUME_PROBLEM_INTERNAL : problem;
     return -(int)attempt->err->code;
 }
 
@@ -292,7 +293,9 @@ static int finish(struct attempt *attempt)
 
 static int check_quota(struct attempt *attempt)
 {
-    enum volume_quota mode = volume_quota_mode(attempt->spec->fsid);
+    enum volume_quota mode;
+    if (volume_quota_mode(attempt->spec->fsid, &mode, attempt->err) < 0)
+        return fail(attempt, VOLUME_PROBLEM_QUOTA);
     if (mode == attempt->verdict.descriptor.quota)
         return 0;
     (void)err_set(attempt->err, ERR_FAILED_PRECONDITION, 0, attempt->spec->fsid,

@@ -68,7 +68,7 @@ enum volume_problem volume_verify(int root, const struct volume_spec *spec,
 /* ---- volume_finish.c: what a pool must have ------------------------------------------------- */
 
 /* The quota mode that is on, 0 when none is; sysfs. */
-enum volume_quota volume_quota_mode(const char *fsid);
+int volume_quota_mode(const char *fsid, enum volume_quota *out_quota, struct err *err);
 
 /* Whether the top holds nothing but what finishing makes, and nothing in that. */
 int volume_check_empty(int root, const char *fsid, struct err *err);

@@ -75,23 +75,33 @@ static const char *find_misplaced(enum volume_place place, const char *name,
     return NULL;
 }
 
+/* What could not be read for want of memory or descriptors would be taken for nobody's. */
+static int report_unread(struct scan *scan, enum volume_place place, const char *name, int os_errno,
+                         const char *reason)
+{
+    if (err_is_want(os_errno))
+        return err_errno(scan->err, os_errno, scan->volume->info.fsid, "cannot scan %s",
+                         volume_place_name(place));
+    return report_unknown(scan, place, name, reason);
+}
+
 static int scan_object(struct scan *scan, int dir, enum volume_place place, const char *name)
 {
     struct record record;
     struct record_note note = {0};
     autoerr struct err why = {0};
     autoclose int fd = fsops_open_dir(dir, name);
+    if (fd == -ENOENT)
+        return 0;
     if (fd < 0)
-        return fd == -ENOENT ? 0
-                             : report_unknown(scan, place, name,
-                                              fd == -ENOTDIR || fd == -ELOOP ? "not a directory"
-                                                                             : strerror(-fd));
+        return report_unread(scan, place, name, -fd,
+                             fd == -ENOTDIR || fd == -ELOOP ? "not a directory" : strerror(-fd));
     if (volume_load_noted(fd, name, &record, &note, &why) < 0) {
         if (why.os_errno == ENODATA && (place == VOLUME_IN_CACHE || place == VOLUME_IN_ZDB))
             return 0; /* not made yet */
         if (why.os_errno == ENODATA && place == VOLUME_IN_WEAK && uuid_valid(name) && is_empty(fd))
             return report_unbegun(scan, name);
-        return report_unknown(scan, place, name, why.message);
+        return report_unread(scan, place, name, why.os_errno, why.message);
     }
     /* It holds nothing: volume_booking_sweep() removes it. */
     if (record.kind == RECORD_KIND_BOOKING && record.state != RECORD_STATE_LIVE)
@@ -133,12 +143,18 @@ static int scan_entries(struct scan *scan, int from, enum volume_place place, en
     }
 }
 
-/* Only what has been booked in has the folder. */
+/* Only what has been booked in has the folder. One that cannot be read is not one without bookings:
+ * their bytes would be promised to others. */
 static int scan_bookings(struct scan *scan)
 {
     autoclose int zdb = fsops_open_dir(scan->volume->root, VOLUME_DIR_ZDB);
-    autoclose int bookings = zdb < 0 ? -1 : fsops_open_dir(zdb, VOLUME_DIR_BOOKINGS);
-    return bookings < 0 ? 0 : scan_entries(scan, bookings, VOLUME_IN_BOOKINGS, scan_object);
+    autoclose int bookings = zdb < 0 ? zdb : fsops_open_dir(zdb, VOLUME_DIR_BOOKINGS);
+    if (bookings == -ENOENT)
+        return 0;
+    if (bookings < 0)
+        return err_errno(scan->err, -bookings, scan->volume->info.fsid, "cannot scan %s",
+                         volume_place_name(VOLUME_IN_BOOKINGS));
+    return scan_entries(scan, bookings, VOLUME_IN_BOOKINGS, scan_object);
 }
 
 static int scan_top(struct scan *scan, int dir, enum volume_place place, const char *name)
