@@ -3,7 +3,10 @@
 #include "slowfile.h"
 
 #include <errno.h>
+#include <fcntl.h>
 #include <signal.h>
+#include <stdio.h>
+#include <unistd.h>
 
 #define DISK_BYTES (512 * MiB)
 
@@ -85,6 +88,49 @@ static void a_stop_does_not_wait_for_it(void)
     slowfile_unplug(file);
 }
 
+/* Kept by the kernel, so that it removes them with their devices: renamed, not made. */
+static void put_in_place_of(const struct disk *disk, const struct disk *other, const char *aside)
+{
+    assert_int_equal(rename(disk->path, aside), 0);
+    assert_int_equal(rename(other->path, disk->path), 0);
+}
+
+static void put_back(const struct disk *disk, const struct disk *other, const char *aside)
+{
+    assert_int_equal(rename(disk->path, other->path), 0);
+    assert_int_equal(rename(aside, disk->path), 0);
+}
+
+/* What stands on the other one has no signature: mkfs itself would not refuse it. */
+static void a_name_that_stands_for_another_disk_by_then_is_not_prepared(void)
+{
+    static const char precious[] = "nobody's magic";
+    struct disk *slow = disk_reserve(DISK_BYTES, DISK_SSD);
+    struct disk *other = disk_create(DISK_BYTES, DISK_SSD);
+    struct slowfile *file = slowfile_plug(slow);
+    disk_write(other, 512 * 1024, precious, sizeof precious);
+    uint32_t before = disk_checksum(other);
+    struct node *node = disknode_create(slow);
+    disknode_start(node);
+    node_wait_disk(node, slow, STATE(BLANK));
+    autofree char *aside = path_format("%s-aside", slow->path);
+    const struct command prepare = {.argv = {"storagectl", "disk", "prepare", slow->path},
+                                    .run_dir = node->run_dir};
+    slowfile_hold(file, true);
+    (void)close(open(slow->file, O_RDONLY | O_CLOEXEC)); /* FUSE forgets what it has cached */
+    pid_t pid = command_spawn(&prepare, STDERR_FILENO, STDERR_FILENO);
+    slowfile_wait_held(file);
+    put_in_place_of(slow, other, aside);
+    slowfile_hold(file, false);
+    int status = child_wait(pid);
+    put_back(slow, other, aside);
+    assert_int_not_equal(status, 0);
+    assert_int_equal(disk_checksum(other), before);
+    autoreply Storage__V1__Disk *again = disknode_probe(node, slow);
+    assert_int_equal(again->state, STATE(BLANK));
+    slowfile_unplug(file);
+}
+
 static void what_comes_too_late_is_dropped(void)
 {
     struct disk *slow = disk_reserve(DISK_BYTES, DISK_SSD);
@@ -110,6 +156,7 @@ int main(int argc, char **argv)
     static const struct harness_case cases[] = {
         harness_case(a_hanging_disk_is_unknown_and_stalls_nobody),
         harness_case(a_stop_does_not_wait_for_it),
+        harness_case(a_name_that_stands_for_another_disk_by_then_is_not_prepared),
         harness_case(what_comes_too_late_is_dropped),
     };
     return harness_main(argc, argv, "disk hang", cases, array_length(cases));

@@ -1,11 +1,13 @@
 /*
  * A preparation goes through two rounds, each a job on the lane of every disk:
  *
- *   claim   open exclusively, probe. When all are back, each must be blank, large enough and
- *           writable; else all are let go (a third kind of job, for closing may block too), and
- * then the call is refused with every reason. make    let the claim go - mkfs.btrfs takes its own,
- * and looks for signatures again - but keep the disk open and locked, so that a loop cannot change
- * its file and udevd does not probe meanwhile; then mkfs, then a probe of what it made.
+ * claim: open exclusively, probe. When all are back, each must be blank, large enough and writable;
+ * else all are let go (a third kind of job, for closing may block too), and then the call is
+ * refused with every reason.
+ *
+ * make: let the claim go - mkfs.btrfs takes its own, and looks for signatures again - but keep the
+ * disk open and locked, so that its name cannot come to stand for another, a loop cannot change its
+ * file and udevd does not probe meanwhile; then mkfs, then a probe of what it made.
  *
  * The fsid follows from caller, request id and disk: so a retry, also of one that an earlier diskd
  * was killed at, knows what the first try made, and answers with it instead of refusing the disk.
@@ -18,6 +20,7 @@
 
 #include "base/cleanup.h"
 #include "base/log.h"
+#include "claim.h"
 #include "mkfs.h"
 #include "show.h"
 
@@ -108,12 +111,14 @@ static void work_make(struct lane_job *job)
 {
     struct entry *entry = entry_of(job);
     char label[POOL_LABEL_MAX];
-    autoclose int guard = open(entry->device.path, O_RDONLY | O_CLOEXEC);
-    if (guard >= 0)
+    autoclose int guard = -1;
+    int rc = claim_open(entry->claim, entry->device.path, O_RDONLY, entry->id, &guard, &entry->err);
+    if (rc == 0)
         (void)flock(guard, LOCK_EX | LOCK_NB); /* systemd.io/BLOCK_DEVICE_LOCKING: a courtesy */
     (void)close(take_fd(&entry->claim));
     (void)snprintf(label, sizeof label, POOL_LABEL_UNFINISHED_PREFIX "%s", entry->name);
-    int rc = mkfs_btrfs(entry->device.path, entry->fsid, label, entry->mkfs_ms, entry->stop_fd,
+    if (rc == 0)
+        rc = mkfs_btrfs(entry->device.path, entry->fsid, label, entry->mkfs_ms, entry->stop_fd,
                         &entry->err);
     probe_entry(entry, false);
     if (rc == 0)

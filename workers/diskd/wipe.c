@@ -13,6 +13,7 @@
 #include "base/cleanup.h"
 #include "base/log.h"
 #include "base/step.h"
+#include "claim.h"
 #include "erase.h"
 #include "show.h"
 
@@ -22,7 +23,6 @@
 #include <stdlib.h>
 #include <string.h>
 #include <sys/ioctl.h>
-#include <sys/stat.h>
 
 enum { ROUNDS_MAX = 8 }; /* of erasing what the probe after the last one still found */
 
@@ -72,20 +72,6 @@ static void work_release(struct lane_job *job)
     (void)close(take_fd(&wipe->claim));
 }
 
-/* For writing; of the device that is claimed, whatever its name stands for by now. */
-static int open_claimed(struct wipe *wipe)
-{
-    struct stat claimed, opened;
-    autoclose int fd = open(wipe->device.path, O_RDWR | O_CLOEXEC);
-    if (fd < 0)
-        return err_errno(&wipe->err, errno, wipe->id, "cannot open %s", wipe->device.path);
-    if (fstat(wipe->claim, &claimed) < 0 || fstat(fd, &opened) < 0 || !S_ISBLK(opened.st_mode) ||
-        claimed.st_rdev != opened.st_rdev)
-        return err_set(&wipe->err, ERR_FAILED_PRECONDITION, 0, wipe->id,
-                       "%s is another disk by now; nothing was written", wipe->device.path);
-    return take_fd(&fd);
-}
-
 static bool is_clean(const struct probe_report *report)
 {
     return report->outcome == PROBE_READ && report->n_found == 0 && !report->has_super;
@@ -126,8 +112,9 @@ static int erase(struct wipe *wipe, int fd)
 static void work_erase(struct lane_job *job)
 {
     struct wipe *wipe = wipe_of(job);
-    autoclose int fd = open_claimed(wipe);
-    if (fd >= 0 && erase(wipe, fd) == 0)
+    autoclose int fd = -1;
+    if (claim_open(wipe->claim, wipe->device.path, O_RDWR, wipe->id, &fd, &wipe->err) == 0 &&
+        erase(wipe, fd) == 0)
         (void)step_around(
             ioctl(fd, BLKRRPART)); /* its partitions go; a disk that cannot have any refuses */
     (void)close(take_fd(&wipe->claim));
