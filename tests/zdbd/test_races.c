@@ -12,7 +12,7 @@
 
 #define DISK_BYTES (4 * GiB)
 
-enum { RACERS = 8, ROUNDS = 4 };
+enum { RACERS = 8, ROUNDS = 4, SHORT_MS = 1000 };
 
 struct racer {
     pthread_t thread;
@@ -190,6 +190,32 @@ static void what_is_being_made_is_busy(void)
     close_racers(&racer, 1);
 }
 
+/* ---- one that nobody waits for any more ---- */
+
+/* Its pool's disk notes the booking when the call has long been answered. */
+static void what_was_given_up_is_not_left_behind(void)
+{
+    struct node *node = zdbnode_start(disk_create(DISK_BYTES, DISK_SSD));
+    autoreply Storage__V1__ZDBNamespace *first = zdbnode_reserve(node, "first", MiB);
+    autofree char *mount = path_format("%s/%s", node->mount_root, first->pool);
+    const struct storage_options options = {.run_dir = node->run_dir, .timeout_ms = SHORT_MS};
+    const Storage__V1__NamespaceReserveRequest request = zdbnode_request("second", MiB);
+    struct storage *hasty = NULL;
+    Storage__V1__ZDBNamespace *none = NULL;
+    autoerr struct err err = {0};
+    assert_ok(storage_open(&options, &hasty, &err), &err);
+    node_mark(node);
+    struct freezer freezer = filesystem_freeze(mount);
+    int rc = zdbnode_call_reserve(hasty, &request, &none, &err);
+    filesystem_thaw(&freezer);
+    storage_close(hasty);
+    assert_true(rc < 0);
+    (void)watch_wait(node->watch, "booking.made", NULL);
+    node_wait(node, has_bookings, &(size_t){1}, "nothing of it is booked");
+    zdbnode_must_balance(node, 1);
+    zdbnode_must_agree(node, 1);
+}
+
 /* ---- a crowd ---- */
 
 enum { CROWD = 4, TURNS = 60, SHARED = 2 };
@@ -253,6 +279,7 @@ int main(int argc, char **argv)
         harness_case(the_last_bytes_are_given_once),
         harness_case(a_name_stands_for_one_namespace),
         harness_case(what_is_being_made_is_busy),
+        harness_case(what_was_given_up_is_not_left_behind),
         harness_case(a_crowd_leaves_the_books_balanced),
     };
     return harness_main(argc, argv, "zdbd_races", cases, array_length(cases));

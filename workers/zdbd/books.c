@@ -13,6 +13,8 @@
 #include <stdlib.h>
 #include <string.h>
 
+#define BOOKING_MADE "booking.made"
+
 enum { RETRY_LEAST_MS = 100, RETRY_MOST_MS = 5000, LIST_DEADLINE_MS = 30000, PAGES_MAX = 1024 };
 
 static void list_begin(struct books *books);
@@ -295,10 +297,14 @@ static void on_retry(void *data)
     list_begin(data);
 }
 
+/* A booking may be made when nobody waits for it any more: its disk was slow, or we are new. */
 static void on_event(const Storage__V1__Event *event, void *data)
 {
-    (void)event;
-    list_begin(data);
+    struct books *books = data;
+    bool ours = strcmp(event->topic, BOOKING_MADE) == 0 &&
+                namespaces_find(&books->node->namespaces, event->object);
+    if (!ours)
+        list_begin(books);
 }
 
 static void on_resync(uint64_t epoch, uint64_t seq, void *data)
@@ -320,7 +326,7 @@ int books_call(struct books *books, const char *method, const ProtobufCMessage *
 
 int books_open(struct books *books, struct node *node, struct err *err)
 {
-    static const char *const topics[] = {"pool.", NULL};
+    static const char *const topics[] = {"pool.", BOOKING_MADE, NULL};
     autofree char *path = settings_run_path(node->settings, "poold", ".sock");
     autofree char *url = NULL;
     if (!path || asprintf(&url, "ipc://%s", path) < 0) {

@@ -1,6 +1,7 @@
 /*
- * poold's books: the pools, and what is booked in them for 0-db. A list after each resync and each
- * event of a pool; changes through books_call(). Of the loop.
+ * poold's books: the pools, and what is booked in them for 0-db. A list after each resync, each
+ * event of a pool, and each booking that nobody here knows; changes through books_call(). Of the
+ * loop.
  *
  * A list says nothing of a booking that an order has worked on since the list was asked for: the
  * order knows better.
