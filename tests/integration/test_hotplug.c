@@ -49,6 +49,48 @@ static void a_pool_plugged_in_later_is_mounted(void)
     assert_int_equal(found->state, STORAGE__V1__SPACE_STATE__SPACE_STATE_LIVE);
 }
 
+/* A name is known for as long as poold lives; one on a disk that only comes later is not waited
+ * for. Then there are two of that name, each with its id. */
+static void a_name_may_come_back_on_another_disk(void)
+{
+    struct disk *late = disk_create(DISK_SIZE, DISK_SSD), *other = disk_create(DISK_SIZE, DISK_SSD);
+    struct node *before = node_create(late);
+    node_start(before);
+    node_wait_cache(before, true);
+    autoreply Storage__V1__Space *first = must_reserve(before, "mine", SSD, 64 * MiB);
+    autoerr struct err err = {0};
+    assert_ok(node_shutdown(before, &err), &err);
+    disk_unplug(late);
+
+    struct node *node = node_create(other, late);
+    node_start(node);
+    node_wait_cache(node, true);
+    autoreply Storage__V1__Space *second = must_reserve(node, "mine", SSD, 64 * MiB);
+    assert_true(second->created);
+    disk_plug(late);
+    node_wait_pools(node, 2);
+    autoreply Storage__V1__SpaceListReply *list = NULL;
+    assert_ok(call_spaces(node->storage, &list, &err), &err);
+    assert_int_equal(list->n_spaces, 2);
+    autoreply Storage__V1__Space *again = must_reserve(node, "mine", SSD, 64 * MiB);
+    assert_false(again->created);
+    assert_string_equal(again->id, list->spaces[0]->id);
+
+    node_mark(node);
+    disk_uevent(late, "remove");
+    (void)watch_wait(node->watch, "pool.failed", first->pool);
+    must_release(node, second->id);
+    autoreply Storage__V1__Space *kept = must_reserve(node, "mine", SSD, 64 * MiB);
+    assert_string_equal(kept->id, first->id);
+    assert_int_equal(kept->state, STORAGE__V1__SPACE_STATE__SPACE_STATE_FAILED);
+    node_mark(node);
+    disk_uevent(late, "add");
+    (void)watch_wait(node->watch, "pool.mounted", first->pool);
+    must_release(node, first->id);
+    autoreply Storage__V1__Space *third = must_reserve(node, "mine", SSD, 64 * MiB);
+    assert_true(third->created);
+}
+
 static bool is_incomplete(struct node *node, void *data)
 {
     autoreply Storage__V1__ListPoolsReply *list = NULL;
@@ -194,6 +236,7 @@ int main(int argc, char **argv)
     const struct harness_case cases[] = {
         harness_case(a_first_disk_plugged_in_later_is_used),
         harness_case(a_pool_plugged_in_later_is_mounted),
+        harness_case(a_name_may_come_back_on_another_disk),
         harness_case(a_pool_of_two_waits_for_its_other_disk),
         harness_case(a_blank_disk_comes_and_goes),
         harness_case(a_zram_comes_and_goes),
