@@ -159,6 +159,20 @@ static void a_pair_is_begun_when_the_one_before_is_synced(void)
     ask(1, "GET key", "nil");
 }
 
+/* Else the ids that the one has lost would be given again, before those that the other has. */
+static void a_pair_of_ids_always_is(void)
+{
+    faulty_start_with("--mode", "seq", "--synctime", "1000");
+    ask(1, "SET '' value", "=%00%00%00%00%00%00%00%00");
+    faulty_arm(BADCALL_SYNC, 0, 1, EIO);
+    ask(1, "NSJUMP", UNSYNCED);
+    hangup(1);
+    ask(1, "GET %00%00%00%00%00%00%00%00", "nil");
+    ask(1, "SET '' other", "=%01%00%00%00%00%00%00%00");
+    ask(1, "NSJUMP", "+OK");
+    ask(1, "GET %01%00%00%00%00%00%00%00", "=other");
+}
+
 static void one_namespace_that_cannot_be_synced_stops_no_other(void)
 {
     faulty_start_with("--sync");
@@ -297,6 +311,7 @@ int main(int argc, char **argv)
         zdb_case(while_no_sync_succeeds_nothing_is_served),
         zdb_case(a_write_behind_a_rotation_waits_for_its_own_sync),
         zdb_case(a_pair_is_begun_when_the_one_before_is_synced),
+        zdb_case(a_pair_of_ids_always_is),
         zdb_case(one_namespace_that_cannot_be_synced_stops_no_other),
         zdb_case(what_is_left_of_a_removed_namespace_does_not_come_back),
         zdb_case(a_namespace_that_is_not_on_the_disk_is_not_made),

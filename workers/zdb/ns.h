@@ -98,9 +98,8 @@ struct ns {
 
     uint32_t sync_from; /* pairs from this one on have what is not synced */
     bool unsynced;
-    bool unsettled;   /* sequential: marks of before the last rotation may not be on the disk */
-    bool syncing;     /* a batch of sync.h has it */
-    uint64_t settled; /* batches that are over, and their marks made */
+    bool syncing;           /* a batch of sync.h has it */
+    uint64_t settled;       /* batches that are over, and their marks made */
     uint64_t compact_after; /* so many of them: what was dead when COMPACT came is marked then */
     uint32_t compact_next;  /* COMPACT takes pairs from this one on, whatever is dead in them */
     struct late_marks

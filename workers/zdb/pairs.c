@@ -105,15 +105,16 @@ static void close_active(struct ns *ns, struct pair *pair)
 }
 
 /*
- * What must not be younger than the next pair. Marks are found again in the data of the last two
- * pairs, so none may be older. And where writes are promised to be durable, a power cut must not
- * take the end of this pair and leave the beginning of the next one: nobody could tell what is
- * missing.
+ * What must not be younger than the next pair. Where writes are promised to be durable, a power cut
+ * must not take the end of this pair and leave the beginning of the next one: nobody could tell
+ * what is missing. Nor where it has ids: the next pair's are counted from its first, and those that
+ * are lost would be given again. Their marks are found again in the data of the last two pairs, so
+ * none may be older.
  */
 static int settle(struct ns *ns)
 {
-    bool waits = ns->config->durable && (ns->unsynced || ns->syncing);
-    if (!waits && !ns->unsettled && !ns->config->secure)
+    bool waits = ns->config->durable || ns->mode == FORMAT_SEQ;
+    if (!(waits && (ns->unsynced || ns->syncing)) && !ns->config->secure)
         return ns_flush(ns);
     int rc = sync_settle(ns->config->syncer, ns);
     if (rc == 0 && ns->mode == FORMAT_SEQ && !marks_empty(&ns->marks))
@@ -150,8 +151,6 @@ int ns_rotate(struct ns *ns)
     if (rc == 0)
         ns->data.allocated = FORMAT_DATA_HEADER + NS_TOMBSTONES_RESERVE;
     pair->dirty = true;
-    ns->unsettled =
-        ns->mode == FORMAT_SEQ && (!marks_empty(&ns->marks) || !marks_empty(&ns->settling));
     ns->unsynced = true;
     if (ns->config->rotated)
         ns->config->rotated(ns, ns->config->rotated_data);

@@ -117,7 +117,6 @@ static void end_item(struct item *item)
     if (item->rc == 0 && item->settle_rc == 0) {
         ns->settled++;
         marks_free(&ns->settling);
-        ns->unsettled = ns->unsettled && !marks_empty(&ns->marks);
         return;
     }
     if (item->settle_rc < 0) {
