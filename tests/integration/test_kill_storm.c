@@ -16,7 +16,7 @@
 
 #define DISK_BYTES (4 * GiB)
 
-enum { CLIENTS = 8, SECONDS = 15, OUTAGES_MAX = 65536, PAUSE_MS_MAX = 700, ASK_EVERY_MS = 1 };
+enum { CLIENTS = 8, SECONDS = 60, OUTAGES_MAX = 65536, PAUSE_MS_MAX = 700, ASK_EVERY_MS = 1 };
 
 /* ---- outages ---- */
 
