@@ -10,6 +10,10 @@ endforeach()
 if(TARGET test_dying)
   target_sources(test_dying PRIVATE ${CMAKE_CURRENT_LIST_DIR}/slowfile.c)
 endif()
+# Pools that hang while they are opened.
+storaged_integration_test(NAME test_slow_open
+  SOURCES ${CMAKE_CURRENT_LIST_DIR}/test_slow_open.c ${CMAKE_CURRENT_LIST_DIR}/poolnode.c
+          ${CMAKE_CURRENT_LIST_DIR}/slowfile.c)
 if(TARGET test_clones)
   target_link_libraries(test_clones PRIVATE poold_volume)
 endif()

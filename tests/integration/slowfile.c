@@ -40,6 +40,7 @@ struct slowfile {
     pthread_mutex_t mutex; /* guards from here on */
     pthread_cond_t changed;
     bool held, stopping;
+    uint64_t held_from, held_to;   /* reads in this range */
     unsigned failing, more_writes; /* what fails, when so many have gone well */
     uint64_t release_ms;           /* when reads are answered whatever the test says */
     struct held_read reads[HELD_MAX];
@@ -120,7 +121,8 @@ static void on_read(struct slowfile *file, const struct fuse_in_header *in, cons
     const struct fuse_read_in *asked = body;
     const struct held_read read = {in->unique, asked->offset, asked->size};
     (void)pthread_mutex_lock(&file->mutex);
-    bool hold = file->held && file->n_reads < HELD_MAX;
+    bool in_range = asked->offset >= file->held_from && asked->offset < file->held_to;
+    bool hold = file->held && in_range && file->n_reads < HELD_MAX;
     if (hold)
         file->reads[file->n_reads++] = read;
     else
@@ -240,7 +242,7 @@ struct slowfile *slowfile_plug(struct disk *disk)
     assert_non_null(file);
     file->disk = disk;
     file->fuse = fuse;
-    file->size = disk->size_bytes;
+    file->size = file->held_to = disk->size_bytes;
     file->wake = eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK);
     file->backing = open(disk->file, O_RDWR | O_CLOEXEC);
     assert_true(file->wake >= 0 && file->backing >= 0);
@@ -261,6 +263,14 @@ void slowfile_hold(struct slowfile *file, bool held)
     file->release_ms = clock_monotonic_ms() + HOLD_MAX_MS;
     (void)pthread_mutex_unlock(&file->mutex);
     (void)eventfd_write(file->wake, 1);
+}
+
+void slowfile_set_range(struct slowfile *file, uint64_t from, uint64_t to)
+{
+    (void)pthread_mutex_lock(&file->mutex);
+    file->held_from = from;
+    file->held_to = to;
+    (void)pthread_mutex_unlock(&file->mutex);
 }
 
 void slowfile_wait_held(struct slowfile *file)

@@ -17,6 +17,8 @@ struct slowfile *slowfile_plug(struct disk *disk);
 void slowfile_unplug(struct slowfile *file);
 /* Answers the reads that wait, and from now on each at once; or holds them again. */
 void slowfile_hold(struct slowfile *file, bool held);
+/* Before it is held: only reads that begin in this range wait. */
+void slowfile_set_range(struct slowfile *file, uint64_t from, uint64_t to);
 /* Waits until a read is being held. */
 void slowfile_wait_held(struct slowfile *file);
 /* What is named ends with EIO, once `more_writes` more writes and flushes have gone well. */

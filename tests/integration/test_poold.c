@@ -232,6 +232,49 @@ static void nested_subvolumes_belong_to_their_space(void)
     assert_int_not_equal(access(space->path, F_OK), 0);
 }
 
+struct asker {
+    struct storage *storage;
+    const char *id;
+    bool existed;
+    struct err err;
+};
+
+static void *release_it(void *data)
+{
+    struct asker *asker = data;
+    (void)call_release(asker->storage, asker->id, &asker->existed, &asker->err);
+    return NULL;
+}
+
+static bool patience_is_over(struct node *node, void *data)
+{
+    (void)data;
+    return node_log_count(node, "the rest") > 0 || node_log_count(node, "still silent") > 0;
+}
+
+/* A poold that was just reborn learns of its pools by diskd alone. */
+static void a_space_is_not_denied_while_diskd_is_silent(void)
+{
+    struct disk *disk = disk_create(DISK_SIZE, DISK_SSD);
+    struct node *node = node_create(disk);
+    node_set(node, "supervisor.beats_missed", "100");
+    node_start(node);
+    node_wait_cache(node, true);
+    autoreply Storage__V1__Space *space = must_reserve(node, "kept", SSD, 64 * MiB);
+    struct asker asker = {.storage = node_client(node), .id = space->id};
+    struct worker_info poold = node_worker(node, "poold"), diskd = node_worker(node, "diskd");
+    assert_int_equal(kill(diskd.pid, SIGSTOP), 0);
+    assert_int_equal(kill(poold.pid, SIGKILL), 0);
+    node_wait_worker(node, "poold", poold.epoch);
+    pthread_t thread;
+    assert_int_equal(pthread_create(&thread, NULL, release_it, &asker), 0);
+    node_wait(node, patience_is_over, NULL, "poold has waited for what may be slow");
+    assert_int_equal(kill(diskd.pid, SIGCONT), 0);
+    assert_int_equal(pthread_join(thread, NULL), 0);
+    assert_ok(-(int)asker.err.code, &asker.err);
+    assert_true(asker.existed);
+}
+
 static void no_pool_is_made_by_itself_when_told_so(void)
 {
     struct disk *disk = disk_create(DISK_SIZE, DISK_SSD);
@@ -381,6 +424,7 @@ int main(int argc, char **argv)
         harness_case(from_a_blank_disk_to_a_reaped_space),
         harness_case(all_who_ask_at_once_get_one_space),
         harness_case(nested_subvolumes_belong_to_their_space),
+        harness_case(a_space_is_not_denied_while_diskd_is_silent),
         harness_case(no_pool_is_made_by_itself_when_told_so),
         harness_case(a_pool_whose_disk_returns_serves_again),
         harness_case(the_cache_follows_its_pool),

@@ -76,7 +76,10 @@ bool answer_not_known_yet(struct node *node, struct rpc_call *call, const char *
         [POOL_INCOMPLETE] = ABSENT, [POOL_DUPLICATE] = ABSENT,
     };
     autoerr struct err err = {0};
-    bool pending = false;
+    bool pending = !node->disks.all_seen;
+    if (pending)
+        (void)err_set(&err, ERR_UNAVAILABLE, 0, object,
+                      "it may be on a disk that has not been read yet");
     for (size_t i = 0; i < node->n_pools; i++) {
         const struct pool *pool = node->pools[i];
         if (pool->opened_once || table[pool->state] == KNOWN)

@@ -25,7 +25,8 @@ void answer_with_error(struct space *space, const struct err *err);
 void answer_space(struct rpc_call *call, const struct space *space, bool created);
 
 /* Fails a call that asks for something which a pool may hold that was not open yet and can be again
- * as it is; false if there is no such pool. One that has failed is not waited for. */
+ * as it is, or that stands on a disk which was not read yet; false if there is no such pool. One
+ * that has failed is not waited for. */
 bool answer_not_known_yet(struct node *node, struct rpc_call *call, const char *object);
 
 #endif

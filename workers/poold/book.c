@@ -93,6 +93,12 @@ static void answer_existing(struct space *booking, const Storage__V1__BookReques
 static int check_pending(const struct node *node, const Storage__V1__BookRequest *request,
                          struct err *err)
 {
+    if (!node->disks.all_seen && !*request->pool) {
+        int rc = err_set(err, ERR_UNAVAILABLE, 0, request->id,
+                         "it may be on a disk that has not been read yet");
+        err_retryable(err, BOOKING_RETRY_MS);
+        return rc;
+    }
     for (size_t i = 0; i < node->n_pools && !*request->pool; i++) {
         const struct pool *pool = node->pools[i];
         bool pending = pool->state == POOL_WAITING || pool->state == POOL_OPENING ||

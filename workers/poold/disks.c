@@ -202,6 +202,7 @@ static void list_end(struct disks *disks, bool settled)
     forget_list(disks);
     disks->known = true;
     disks->settled = settled;
+    disks->all_seen = disks->all_seen || settled;
     disks->n_lists++;
     retry_reset(&disks->retry);
     if (disks->list_again)

@@ -29,6 +29,7 @@ struct disks {
     size_t n;
     bool known;       /* a whole list was read once */
     bool settled;     /* diskd's enumeration was over, and no probe pending, in the last list */
+    bool all_seen;    /* it was so in one list at least */
     unsigned n_lists; /* whole lists read so far */
 
     bool listing;

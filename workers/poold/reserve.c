@@ -28,6 +28,7 @@ enum {
     MODE_DEFAULT = 0700,
     MODE_ALLOWED = 07777 & ~S_ISUID,
     RETRY_BUSY_MS = 200,
+    OPENING_PATIENCE_MS = 30000, /* large filesystems take long; a call's default deadline */
 };
 
 /* ---- the request ---- */
@@ -116,6 +117,38 @@ static void answer_existing(struct space *space, const struct record *wanted, st
     } else {
         answer_space(call, space, false);
     }
+}
+
+static bool may_come(const struct pool *pool)
+{
+    if (pool->opened_once)
+        return false;
+    return pool->state == POOL_WAITING ||
+           (pool->state == POOL_OPENING &&
+            clock_monotonic_ms() - pool->tried_ms < OPENING_PATIENCE_MS);
+}
+
+/*
+ * What is not found may be on a pool that is on its way: made elsewhere, it would be there twice.
+ * Pools of another type cannot hold it. One that is fenced, or hangs while it is opened, is not
+ * waited for: nobody can tell when it comes, and the others go on.
+ */
+static int check_pending(const struct node *node, const struct record *wanted, struct err *err)
+{
+    const char *key = *wanted->name ? wanted->name : wanted->request_id;
+    int rc = 0;
+    if (!node->disks.all_seen)
+        rc =
+            err_set(err, ERR_UNAVAILABLE, 0, key, "it may be on a disk that has not been read yet");
+    for (size_t i = 0; rc == 0 && i < node->n_pools; i++) {
+        const struct pool *pool = node->pools[i];
+        if (pool->type == wanted->disk_type && may_come(pool))
+            rc = err_set(err, ERR_UNAVAILABLE, 0, key, "it may be on the pool %s, which is %s",
+                         pool->fsid, pool_state_name(pool->state));
+    }
+    if (rc < 0)
+        err_retryable(err, RETRY_BUSY_MS);
+    return rc;
 }
 
 /* ---- where it goes ---- */
@@ -277,7 +310,9 @@ void reserve_begin(struct node *node, const void *input, struct rpc_call *call)
             answer_existing(space, &wanted, call);
             return;
         }
-        rc = place(node, &wanted, &pool, &err);
+        rc = check_pending(node, &wanted, &err);
+        if (rc == 0)
+            rc = place(node, &wanted, &pool, &err);
         if (rc == 0)
             rc = book(pool, &wanted, &space, &err);
     }

@@ -19,6 +19,11 @@ static void on_patience(uv_timer_t *timer)
 {
     struct settling *settling = timer->data;
     struct node *node = settling->node;
+    if (!node->disks.known) {
+        log_warning("diskd is still silent: no pool is known");
+        (void)uv_timer_start(timer, on_patience, SETTLING_PATIENCE_MS, 0);
+        return;
+    }
     log_warning("not all pools are known yet; going on without the rest");
     node->gate.open = true;
     node_pool_changed(node);
