@@ -29,10 +29,18 @@ struct verb {
     int (*run)(struct session *session, struct err *err);
 };
 
+/* What a service reserves, gets by id or name, releases and lists: see named.c. */
+struct named {
+    const ProtobufCServiceDescriptor *service;
+    const char *key; /* of the list, in its reply and as JSON */
+    const struct column *columns;
+};
+
 struct command {
     const char *noun;
     const char *help;
-    const struct verb *verbs; /* ends at a NULL `run` */
+    const struct verb *verbs;  /* ends at a NULL `run` */
+    const struct named *named; /* for the verbs of named.c; else NULL */
 };
 
 extern const struct command command_booking, command_capacity, command_cache, command_disk,
@@ -86,6 +94,17 @@ int session_parse_type(const char *text, Storage__V1__DiskType *out_type, struct
 /* --- help.c --- */
 
 void help_print(const struct command *command, FILE *out);
+
+/* --- named.c: verbs of a command that has `named` --- */
+
+int named_get(struct session *session, struct err *err);
+int named_release(struct session *session, struct err *err);
+extern const struct flag named_list_flags[];
+int named_list(struct session *session, struct err *err);
+/* The id of the one that the first argument names, borrowed from it or from `*out_found`, which is
+ * NULL when nobody had to be asked. */
+int named_find_id(struct session *session, ProtobufCMessage **out_found, char **out_id,
+                  struct err *err);
 
 /* --- password.c --- */
 

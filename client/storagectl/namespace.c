@@ -1,8 +1,6 @@
 /* storagectl namespace: key-value stores with a limit and a password. */
 #include "command.h"
 
-#include "base/uuid.h"
-#include "text.h"
 #include "value.h"
 
 #include <string.h>
@@ -81,84 +79,17 @@ static int run_reserve(struct session *session, struct err *err)
     return rc < 0 ? rc : session_print_object(session, &made->base, err);
 }
 
-/* --- which one ------------------------------------------------------------------------------- */
-
-static int get(struct session *session, Storage__V1__ZDBNamespace **out_found, struct err *err)
-{
-    Storage__V1__NamespaceGetRequest request = STORAGE__V1__NAMESPACE_GET_REQUEST__INIT;
-    char *id_or_name = (char *)(uintptr_t)session->args[0];
-    if (uuid_valid(id_or_name))
-        request.id = id_or_name;
-    else
-        request.name = id_or_name;
-    return session_call(session, SERVICE "Get", &request, out_found, err);
-}
-
-/* The id of the one that the first argument names, borrowed from it or from `*out_found`. */
-static int find_id(struct session *session, Storage__V1__ZDBNamespace **out_found, char **out_id,
-                   struct err *err)
-{
-    *out_id = (char *)(uintptr_t)session->args[0];
-    int rc = uuid_valid(*out_id) ? 0 : get(session, out_found, err);
-    if (rc == 0 && *out_found)
-        *out_id = (*out_found)->id;
-    return rc;
-}
-
-static int run_get(struct session *session, struct err *err)
-{
-    autoreply Storage__V1__ZDBNamespace *found = NULL;
-    int rc = get(session, &found, err);
-    return rc < 0 ? rc : session_print_object(session, &found->base, err);
-}
+/* --- usage ---------------------------------------------------------------------------------- */
 
 static int run_usage(struct session *session, struct err *err)
 {
     Storage__V1__NamespaceUsageRequest request = STORAGE__V1__NAMESPACE_USAGE_REQUEST__INIT;
-    autoreply Storage__V1__ZDBNamespace *found = NULL;
+    autoreply ProtobufCMessage *found = NULL;
     autoreply Storage__V1__NamespaceUsage *usage = NULL;
-    int rc = find_id(session, &found, &request.id, err);
+    int rc = named_find_id(session, &found, &request.id, err);
     if (rc == 0)
         rc = session_call(session, SERVICE "Usage", &request, &usage, err);
     return rc < 0 ? rc : session_print_object(session, &usage->base, err);
-}
-
-static int run_release(struct session *session, struct err *err)
-{
-    Storage__V1__NamespaceReleaseRequest request = STORAGE__V1__NAMESPACE_RELEASE_REQUEST__INIT;
-    autoreply Storage__V1__ZDBNamespace *found = NULL;
-    autoreply Storage__V1__NamespaceReleaseReply *reply = NULL;
-    int rc = find_id(session, &found, &request.id, err);
-    if (rc == 0)
-        rc = session_change(session, SERVICE "Release", &request, &reply, err);
-    if (rc < 0)
-        return rc;
-    if (session->json)
-        return session_print_object(session, &reply->base, err);
-    text_print(request.id, session->out);
-    (void)fputs(reply->existed ? " is released\n" : " was not there\n", session->out);
-    return 0;
-}
-
-static const struct flag list_flags[] = {
-    {"pool", "ID", "only of this pool"},
-    {"type", "TYPE", "only of this type"},
-    {0},
-};
-
-static int run_list(struct session *session, struct err *err)
-{
-    Storage__V1__NamespaceListRequest request = STORAGE__V1__NAMESPACE_LIST_REQUEST__INIT;
-    autorows struct rows rows = {0};
-    const char *pool = session_flag(session, "pool"), *type = session_flag(session, "type");
-    if (pool)
-        request.pool = (char *)(uintptr_t)pool;
-    int rc = type ? session_parse_type(type, &request.disk_type, err) : 0;
-    if (rc == 0)
-        rc = session_list(session, SERVICE "List", &request.base, "namespaces", &rows, err);
-    return rc < 0 ? rc
-                  : session_print_rows(session, "namespaces", namespace_columns, rows.rows, rows.n,
-                                       err);
 }
 
 /* --- changes --------------------------------------------------------------------------------- */
@@ -167,9 +98,9 @@ static int run_list(struct session *session, struct err *err)
 static int change(struct session *session, const char *method, const ProtobufCMessage *request,
                   char **id, struct err *err)
 {
-    autoreply Storage__V1__ZDBNamespace *found = NULL;
+    autoreply ProtobufCMessage *found = NULL;
     autoreply Storage__V1__ZDBNamespace *changed = NULL;
-    int rc = find_id(session, &found, id, err);
+    int rc = named_find_id(session, &found, id, err);
     if (rc == 0)
         rc = session_change(session, method, request, &changed, err);
     return rc < 0 ? rc : session_print_object(session, &changed->base, err);
@@ -260,9 +191,9 @@ static const struct verb verbs[] = {
     {.name = "release",
      ONE,
      .help = "destroy one with all that is in it, by id or name",
-     .run = run_release},
-    {.name = "list", .flags = list_flags, .help = "all namespaces", .run = run_list},
-    {.name = "get", ONE, .help = "all that is known of one, by id or name", .run = run_get},
+     .run = named_release},
+    {.name = "list", .flags = named_list_flags, .help = "all namespaces", .run = named_list},
+    {.name = "get", ONE, .help = "all that is known of one, by id or name", .run = named_get},
     {.name = "usage", ONE, .help = "what is in it, asked of its 0-db", .run = run_usage},
     {.name = "resize", ONE, .flags = resize_flags, .help = "grow or shrink it", .run = run_resize},
     {.name = "password",
@@ -283,7 +214,12 @@ static const struct verb verbs[] = {
     {0},
 };
 
+static const struct named named = {.service = &storage__v1__namespace_service__descriptor,
+                                   .key = "namespaces",
+                                   .columns = namespace_columns};
+
 const struct command command_namespace = {
     .noun = "namespace",
     .help = "Namespaces: key-value stores with a limit and a password, each in the 0-db of a pool.",
-    .verbs = verbs};
+    .verbs = verbs,
+    .named = &named};

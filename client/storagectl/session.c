@@ -96,12 +96,6 @@ static int add_page(struct rows *rows, ProtobufCMessage *reply, const char *key)
     return 0;
 }
 
-static char **string_field(ProtobufCMessage *message, const char *name)
-{
-    const ProtobufCFieldDescriptor *field = value_find(message->descriptor, name);
-    return (char **)((char *)message + field->offset);
-}
-
 int session_list(struct session *session, const char *method, ProtobufCMessage *request,
                  const char *key, struct rows *out_rows, struct err *err)
 {
@@ -113,13 +107,13 @@ int session_list(struct session *session, const char *method, ProtobufCMessage *
             return rc;
         if (add_page(&rows, reply, key) < 0)
             return err_errno(err, ENOMEM, method, "cannot keep the list");
-        char *token = *string_field(reply, "next_page_token");
+        char *token = *(char **)value_place(reply, "next_page_token");
         if (!*token) {
             *out_rows = rows;
             rows = (struct rows){0};
             return 0;
         }
-        *string_field(request, "page_token") = token; /* lives as long as the rows */
+        *(char **)value_place(request, "page_token") = token; /* lives as long as the rows */
     }
     return err_set(err, ERR_INTERNAL, 0, method, "the list has no end");
 }

@@ -236,6 +236,11 @@ const ProtobufCFieldDescriptor *value_find(const ProtobufCMessageDescriptor *typ
     return *path ? NULL : field;
 }
 
+void *value_place(ProtobufCMessage *message, const char *name)
+{
+    return (char *)message + value_find(message->descriptor, name)->offset;
+}
+
 static void print_path(const ProtobufCMessage *message, const char *path, FILE *out)
 {
     const char *rest;

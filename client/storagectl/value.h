@@ -43,5 +43,7 @@ char *value_text(const ProtobufCMessage *message, const char *path);
 /* The field that a path ends at; NULL if there is none. */
 const ProtobufCFieldDescriptor *value_find(const ProtobufCMessageDescriptor *type,
                                            const char *path);
+/* Where a message has this field, which it must have and not repeat: to be read or set there. */
+void *value_place(ProtobufCMessage *message, const char *name);
 
 #endif
