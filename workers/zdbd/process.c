@@ -10,6 +10,7 @@
 
 #include "base/cleanup.h"
 #include "program.h"
+#include "reporter.h"
 
 #include <errno.h>
 #include <fcntl.h>
@@ -19,6 +20,7 @@
 #include <sys/pidfd.h>
 
 enum { ARGUMENTS_MAX = 32 };
+_Static_assert(LAUNCH_REPORT_FD == (int)REPORTER_FD, "the launcher reports there");
 
 struct process {
     uv_loop_t *loop;
@@ -27,15 +29,10 @@ struct process {
     char pool[UUID_TEXT_SIZE];
     pid_t pid;
     int pidfd; /* of an adopted one */
-    uv_process_t child;
-    uv_pipe_t pipe;
     uv_poll_t poll;
-    unsigned n_handles; /* that are not closed yet */
-    bool adopted, closing;
-    bool told, executed, ended; /* the pipe was closed; the 0-db ran; it has ended */
-    struct launch_report report;
-    size_t n_report; /* bytes of it that came */
-    int status, signal;
+    struct reporter launcher; /* of one that is ours */
+    bool adopted, watched, closing;
+    bool executed, ended; /* the 0-db ran; it has ended */
 };
 
 /* ---- arguments ------------------------------------------------------------------------------- */
@@ -114,30 +111,37 @@ failed:
 
 static void format_end(const struct process *process, char *out_reason, size_t size)
 {
+    const struct reporter *launcher = &process->launcher;
     if (process->adopted)
         (void)snprintf(out_reason, size, "ended");
-    else if (process->signal)
-        (void)snprintf(out_reason, size, "signal %d (%s)", process->signal,
-                       strsignal(process->signal));
+    else if (launcher->signal)
+        (void)snprintf(out_reason, size, "signal %d (%s)", launcher->signal,
+                       strsignal(launcher->signal));
     else
-        (void)snprintf(out_reason, size, "exit %d", process->status);
+        (void)snprintf(out_reason, size, "exit %d", (int)launcher->status);
+}
+
+static bool has_report(const struct process *process)
+{
+    return process->launcher.size == sizeof(struct launch_report);
 }
 
 static void tell_end(struct process *process)
 {
     char reason[64];
+    struct launch_report report = {.failure = LAUNCH_OTHER};
     format_end(process, reason, sizeof reason);
     if (process->executed) {
         process->callbacks.ended(reason, process->callbacks.data);
         return;
     }
-    if (process->n_report < sizeof process->report) {
-        process->report = (struct launch_report){.failure = LAUNCH_OTHER};
-        (void)snprintf(process->report.message, sizeof process->report.message,
-                       "the launcher ended early: %s", reason);
-    }
-    process->report.message[sizeof process->report.message - 1] = '\0';
-    process->callbacks.failed(&process->report, process->callbacks.data);
+    if (has_report(process))
+        memcpy(&report, process->launcher.bytes, sizeof report);
+    else
+        (void)snprintf(report.message, sizeof report.message, "the launcher ended early: %s",
+                       reason);
+    report.message[sizeof report.message - 1] = '\0';
+    process->callbacks.failed(&report, process->callbacks.data);
 }
 
 static void find_launched(struct process *process)
@@ -150,44 +154,21 @@ static void find_launched(struct process *process)
     process->callbacks.launched(&record, process->callbacks.data);
 }
 
-static void on_end(uv_process_t *child, int64_t status, int signal)
+static void on_launcher_ended(struct reporter *launcher)
 {
-    struct process *process = container_of(child, struct process, child);
+    struct process *process = container_of(launcher, struct process, launcher);
     process->ended = true;
-    process->status = (int)status;
-    process->signal = signal;
-    if (process->told && !process->closing)
+    if (launcher->told)
         tell_end(process);
 }
 
-static void on_told(struct process *process)
+static void on_launcher_told(struct reporter *launcher)
 {
-    process->told = true;
-    if (process->n_report < sizeof process->report)
+    struct process *process = container_of(launcher, struct process, launcher);
+    if (!has_report(process))
         find_launched(process);
     if (process->ended && !process->closing)
         tell_end(process);
-}
-
-static void give_room(uv_handle_t *handle, size_t suggested, uv_buf_t *out)
-{
-    struct process *process = container_of((uv_pipe_t *)handle, struct process, pipe);
-    (void)suggested;
-    *out = uv_buf_init((char *)&process->report + process->n_report,
-                       (unsigned)(sizeof process->report - process->n_report));
-}
-
-/* More than a report is an error of the pipe's, UV_ENOBUFS: there is no room for it. */
-static void on_report(uv_stream_t *stream, ssize_t n, const uv_buf_t *buffer)
-{
-    struct process *process = container_of((uv_pipe_t *)stream, struct process, pipe);
-    (void)buffer;
-    if (n > 0)
-        process->n_report += (size_t)n;
-    if (n >= 0)
-        return;
-    (void)uv_read_stop(stream);
-    on_told(process);
 }
 
 static void on_adopted_end(uv_poll_t *poll, int status, int events)
@@ -222,26 +203,11 @@ static struct process *make(uv_loop_t *loop, const char *pool,
 /* Its messages go where ours go, until it has its log. */
 static int spawn(struct process *process, char **arguments, int gates_fd)
 {
-    uv_stdio_container_t descriptors[] = {
-        {.flags = gates_fd < 0 ? UV_IGNORE : UV_INHERIT_FD, .data.fd = gates_fd},
-        {.flags = UV_INHERIT_FD, .data.fd = STDERR_FILENO},
-        {.flags = UV_INHERIT_FD, .data.fd = STDERR_FILENO},
-        [LAUNCH_REPORT_FD] = {.flags = UV_CREATE_PIPE | UV_WRITABLE_PIPE,
-                              .data.stream = (uv_stream_t *)&process->pipe},
-    };
-    const uv_process_options_t options = {
-        .exit_cb = on_end,
-        .file = arguments[0],
-        .args = arguments,
-        .stdio = descriptors,
-        .stdio_count = (int)array_length(descriptors),
-    };
-    (void)uv_pipe_init(process->loop, &process->pipe, 0);
-    int rc = uv_spawn(process->loop, &process->child, &options);
-    process->n_handles = 2;
-    if (rc == 0)
-        rc = uv_read_start((uv_stream_t *)&process->pipe, give_room, on_report);
-    process->pid = process->child.pid;
+    process->launcher = (struct reporter){.most = sizeof(struct launch_report),
+                                          .on_told = on_launcher_told,
+                                          .on_ended = on_launcher_ended};
+    int rc = reporter_spawn(&process->launcher, process->loop, arguments, gates_fd);
+    process->pid = process->launcher.child.pid;
     return rc;
 }
 
@@ -279,10 +245,10 @@ int process_adopt(uv_loop_t *loop, const struct zdb_record *record, int pidfd,
     }
     process->pidfd = pidfd;
     process->pid = record->pid;
-    process->adopted = process->told = process->executed = true;
+    process->adopted = process->executed = true;
     int rc = uv_poll_init(loop, &process->poll, pidfd);
     if (rc == 0) {
-        process->n_handles = 1;
+        process->watched = true;
         rc = uv_poll_start(&process->poll, UV_READABLE, on_adopted_end);
     }
     if (rc < 0) {
@@ -305,29 +271,22 @@ void process_signal(struct process *process, int signal)
     if (process->adopted)
         (void)pidfd_send_signal(process->pidfd, signal, NULL, 0);
     else
-        (void)uv_process_kill(&process->child, signal);
+        (void)uv_process_kill(&process->launcher.child, signal);
 }
 
 /* ---- the end --------------------------------------------------------------------------------- */
 
-static void free_process(struct process *process)
+static void free_process(void *data)
 {
+    struct process *process = data;
     cleanup_fd(&process->pidfd);
     free(process->run_dir);
     free(process);
 }
 
-static void on_closed(uv_handle_t *handle)
+static void on_poll_closed(uv_handle_t *handle)
 {
-    struct process *process = handle->data;
-    if (--process->n_handles == 0)
-        free_process(process);
-}
-
-static void close_handle(struct process *process, uv_handle_t *handle)
-{
-    handle->data = process;
-    uv_close(handle, on_closed);
+    free_process(container_of((uv_poll_t *)handle, struct process, poll));
 }
 
 /* A child that goes on is nobody's to wait for any more: when it ends before we do, it stays a
@@ -337,12 +296,10 @@ void process_close(struct process *process)
     if (!process || process->closing)
         return;
     process->closing = true;
-    if (process->n_handles == 0) {
+    if (process->watched)
+        uv_close((uv_handle_t *)&process->poll, on_poll_closed);
+    else if (process->launcher.n_handles > 0)
+        reporter_close(&process->launcher, free_process, process);
+    else
         free_process(process);
-    } else if (process->adopted) {
-        close_handle(process, (uv_handle_t *)&process->poll);
-    } else {
-        close_handle(process, (uv_handle_t *)&process->child);
-        close_handle(process, (uv_handle_t *)&process->pipe);
-    }
 }
