@@ -8,7 +8,9 @@
 #include "btrfs.h"
 
 #include <fcntl.h>
+#include <pthread.h>
 #include <sched.h>
+#include <semaphore.h>
 #include <signal.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -107,6 +109,32 @@ static bool hold_mount(const char *path)
            mount(path, "/mnt", NULL, MS_BIND, NULL) == 0;
 }
 
+struct thread_hold {
+    const char *path;
+    bool held;
+    sem_t done;
+};
+
+_Noreturn static void *mount_and_stay(void *data)
+{
+    struct thread_hold *hold = data;
+    hold->held = hold_mount(hold->path);
+    (void)sem_post(&hold->done);
+    for (;;)
+        (void)pause();
+}
+
+/* As a runtime does that prepares a container: one of its threads alone is in the namespace. */
+static bool hold_thread_mount(const char *path)
+{
+    static struct thread_hold hold;
+    pthread_t thread;
+    hold.path = path;
+    return sem_init(&hold.done, 0, 0) == 0 &&
+           pthread_create(&thread, NULL, mount_and_stay, &hold) == 0 && sem_wait(&hold.done) == 0 &&
+           hold.held;
+}
+
 static bool hold_inner_mount(const char *path)
 {
     char inner[PATH_MAX];
@@ -146,6 +174,7 @@ static void every_kind_of_holder_is_named(void)
         {hold_mapping, "a mapped file", false},
         {hold_nested, "an open file", false},
         {hold_mount, "/mnt", true},
+        {hold_thread_mount, "/mnt", true},
         {hold_inner_mount, "/mnt", true},
     };
     struct pool pool;

@@ -1,9 +1,8 @@
 /*
  * Holders, see the header. One walk over /proc: each process is opened once and asked for its
- * directories, descriptors and mappings; each pair of mount namespace and root for its mounts,
- * once. What is found is matched by device number against a sorted list of all targets' devices, so
- * that the cost does not grow with the number of targets. statx() is told not to ask network
- * filesystems.
+ * directories, descriptors and mappings, and for its mounts (holders_mounts.c). What is found is
+ * matched by device number against a sorted list of all targets' devices, so that the cost does not
+ * grow with the number of targets. statx() is told not to ask network filesystems.
  */
 #include "holders_private.h"
 
@@ -22,14 +21,7 @@
 #include <sys/stat.h>
 #include <sys/sysmacros.h>
 
-enum { COMM_SIZE = 32, WORDS_MAX = 512 };
-
-/* The process being looked at. */
-struct process {
-    const char *pid;
-    int dir;
-    char comm[COMM_SIZE];
-};
+enum { WORDS_MAX = 512 };
 
 /* ---- what was found ------------------------------------------------------------------------- */
 
@@ -79,14 +71,14 @@ static int compare_devices(const void *a, const void *b)
     return left->device < right->device ? -1 : left->device > right->device;
 }
 
-static dev_t device_of(const struct statx *status)
+dev_t holders_device_of(const struct statx *status)
 {
     return makedev(status->stx_dev_major, status->stx_dev_minor);
 }
 
 struct holders_target *holders_match(const struct holders_walk *walk, const struct statx *status)
 {
-    struct holders_device key = {.device = device_of(status)};
+    struct holders_device key = {.device = holders_device_of(status)};
     if (walk->mount_id)
         return status->stx_mnt_id == (uint64_t)walk->mount_id ? walk->targets : NULL;
     const struct holders_device *found =
@@ -103,8 +95,8 @@ static bool tally(struct holders_walk *walk, const struct statx *status)
     return target != NULL;
 }
 
-static void report_tally(struct holders_walk *walk, const struct process *process, const char *one,
-                         const char *many)
+static void report_tally(struct holders_walk *walk, const struct holders_process *process,
+                         const char *one, const char *many)
 {
     for (size_t i = 0; i < walk->n_targets; i++) {
         if (walk->counts[i] == 1)
@@ -130,8 +122,8 @@ int holders_check_want(const struct holders_walk *walk, int os_errno, const char
  * namespace above ours) is passed over, or it would keep every space from ever being released: what
  * it has open stays readable for it until it closes it. Its mounts are looked at all the same.
  */
-static int pass_over(const struct holders_walk *walk, const struct process *process, int os_errno,
-                     const char *what)
+int holders_pass_over(const struct holders_walk *walk, const struct holders_process *process,
+                      int os_errno, const char *what)
 {
     static atomic_flag told = ATOMIC_FLAG_INIT;
     if ((os_errno == EACCES || os_errno == EPERM) && !atomic_flag_test_and_set(&told))
@@ -148,7 +140,7 @@ int holders_look(int dir, const char *name, struct statx *out_status)
                : 0;
 }
 
-static int check_links(struct holders_walk *walk, const struct process *process)
+static int check_links(struct holders_walk *walk, const struct holders_process *process)
 {
     static const struct {
         const char *name, *words;
@@ -158,7 +150,7 @@ static int check_links(struct holders_walk *walk, const struct process *process)
         struct statx status;
         int rc = holders_look(process->dir, links[i].name, &status);
         if (rc < 0)
-            rc = pass_over(walk, process, -rc, links[i].name);
+            rc = holders_pass_over(walk, process, -rc, links[i].name);
         else if (tally(walk, &status))
             report_tally(walk, process, links[i].words, links[i].words);
         if (rc < 0)
@@ -167,12 +159,12 @@ static int check_links(struct holders_walk *walk, const struct process *process)
     return 0;
 }
 
-static int check_files(struct holders_walk *walk, const struct process *process)
+static int check_files(struct holders_walk *walk, const struct holders_process *process)
 {
     bool any = false;
     int rc = 0, fd = openat(process->dir, "fd", O_RDONLY | O_DIRECTORY | O_CLOEXEC);
     if (fd < 0)
-        return pass_over(walk, process, errno, "fd");
+        return holders_pass_over(walk, process, errno, "fd");
     autodir DIR *dir = fdopendir(fd);
     if (!dir) {
         (void)close(fd);
@@ -199,8 +191,8 @@ static int check_files(struct holders_walk *walk, const struct process *process)
  * maps names the superblock's device, which is the same for all subvolumes: enough to pass over
  * all that lies elsewhere. The range at the line's start is the mapping's name in map_files.
  */
-static int check_mapping(struct holders_walk *walk, const struct process *process, const char *line,
-                         bool *any)
+static int check_mapping(struct holders_walk *walk, const struct holders_process *process,
+                         const char *line, bool *any)
 {
     char range[64], path[96];
     unsigned device_major, device_minor;
@@ -216,14 +208,14 @@ static int check_mapping(struct holders_walk *walk, const struct process *proces
     return 0;
 }
 
-static int check_mappings(struct holders_walk *walk, const struct process *process)
+static int check_mappings(struct holders_walk *walk, const struct holders_process *process)
 {
     bool any = false;
     size_t size = 0;
     autofree char *line = NULL;
     int rc = 0, fd = openat(process->dir, "maps", O_RDONLY | O_CLOEXEC);
     if (fd < 0)
-        return pass_over(walk, process, errno, "maps");
+        return holders_pass_over(walk, process, errno, "maps");
     FILE *maps = fdopen(fd, "re");
     if (!maps) {
         (void)close(fd);
@@ -239,99 +231,7 @@ static int check_mappings(struct holders_walk *walk, const struct process *proce
     return rc;
 }
 
-/* ---- mounts --------------------------------------------------------------------------------- */
-
-struct mounts_search {
-    struct holders_walk *walk;
-    const struct process *process;
-    bool own;
-};
-
-static int match_mount(const struct mounts_entry *entry, void *data)
-{
-    const struct mounts_search *search = data;
-    struct holders_walk *walk = search->walk;
-    if (walk->mount_id) {
-        if (search->own && entry->id != walk->mount_id &&
-            mounts_is_below(entry->target, walk->mount_path))
-            holders_add(&walk->targets->found, "mounted at %s", entry->target);
-        return 0;
-    }
-    if (entry->device != walk->fs_device)
-        return 0;
-    for (size_t i = 0; i < walk->n_targets; i++) {
-        struct holders_target *target = &walk->targets[i];
-        for (const char *const *path = target->paths; *path; path++) {
-            if (!mounts_is_below(entry->root, *path))
-                continue;
-            if (search->own)
-                holders_add(&target->found, "mounted at %s", entry->target);
-            else
-                holders_add(&target->found, "mount namespace of pid %s (%s): %s",
-                            search->process->pid, search->process->comm, entry->target);
-        }
-    }
-    return 0;
-}
-
-/* Whether this is the first process seen with this view of the mounts. */
-static int remember_view(struct holders_walk *walk, const struct holders_view *view)
-{
-    for (size_t i = 0; i < walk->n_views; i++)
-        if (walk->views[i].namespace_inode == view->namespace_inode &&
-            walk->views[i].root_device == view->root_device &&
-            walk->views[i].root_inode == view->root_inode)
-            return 0;
-    struct holders_view *grown = reallocarray(walk->views, walk->n_views + 1, sizeof *grown);
-    if (!grown)
-        return err_errno(walk->err, ENOMEM, NULL, "cannot look for holders");
-    walk->views = grown;
-    walk->views[walk->n_views++] = *view;
-    return 1;
-}
-
-/* Without a namespace to tell, it is a view of its own: mountinfo needs no more rights than /proc.
- */
-static int tell_view(const struct holders_walk *walk, const struct process *process,
-                     struct holders_view *out_view)
-{
-    struct statx space = {0}, root = {0};
-    int rc = holders_look(process->dir, "ns/mnt", &space);
-    if (rc == 0)
-        rc = holders_look(process->dir, "root", &root);
-    if (rc < 0 && rc != -EACCES && rc != -EPERM)
-        return rc;
-    if (rc < 0) {
-        (void)pass_over(walk, process, -rc, "ns/mnt");
-        space.stx_ino = 0;
-        root.stx_ino = strtoull(process->pid, NULL, 10);
-    }
-    *out_view = (struct holders_view){space.stx_ino, device_of(&root), root.stx_ino};
-    return 0;
-}
-
-static int check_mounts(struct holders_walk *walk, const struct process *process)
-{
-    struct holders_view view;
-    int rc = tell_view(walk, process, &view);
-    if (rc < 0) /* it ends */
-        return holders_check_want(walk, -rc, process->pid);
-    rc = remember_view(walk, &view);
-    if (rc <= 0)
-        return rc;
-    char path[64];
-    struct mounts_search search = {walk, process, view.namespace_inode == walk->own_namespace};
-    (void)snprintf(path, sizeof path, "/proc/%s/mountinfo", process->pid);
-    rc = mounts_each(path, match_mount, &search, walk->err);
-    if (rc == -ERR_NOT_FOUND) {
-        walk->n_views--; /* it ended: the next one of this view is asked instead */
-        err_clear(walk->err);
-        return 0;
-    }
-    return rc;
-}
-
-static void read_comm(struct process *process)
+static void read_comm(struct holders_process *process)
 {
     autoclose int fd = openat(process->dir, "comm", O_RDONLY | O_CLOEXEC);
     ssize_t length = fd < 0 ? -1 : read(fd, process->comm, sizeof process->comm - 1);
@@ -342,14 +242,14 @@ static void read_comm(struct process *process)
 
 static int check_process(struct holders_walk *walk, int proc, const char *pid)
 {
-    static int (*const checks[])(struct holders_walk *, const struct process *) = {
+    static int (*const checks[])(struct holders_walk *, const struct holders_process *) = {
         check_links, check_files, check_mappings};
     autoclose int dir = openat(proc, pid, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
     if (dir < 0) /* it ended */
         return holders_check_want(walk, errno, pid);
-    struct process process = {.pid = pid, .dir = dir};
+    struct holders_process process = {.pid = pid, .dir = dir};
     read_comm(&process);
-    int rc = check_mounts(walk, &process);
+    int rc = holders_check_mounts(walk, &process);
     if (!walk->mount_id && strcmp(pid, walk->own_pid) == 0)
         return rc;
     for (size_t i = 0; rc == 0 && i < array_length(checks); i++)

@@ -2,10 +2,10 @@
  * Holders: who would lose something if a subvolume were destroyed.
  *
  * The kernel destroys a subvolume that is bind-mounted elsewhere, or open; so this looks first: at
- * every distinct mount namespace in /proc/<pid>/mountinfo, at /proc/<pid>/{cwd,root,exe,fd} and the
- * mapped files, at /proc/swaps and at the backing files of loop devices. One walk of /proc serves
- * a whole batch of targets. Blocking (tens of ms with hundreds of processes); any thread. Needs
- * CAP_SYS_PTRACE and CAP_SYS_ADMIN.
+ * every distinct mount namespace in /proc/<pid>/mountinfo and in that of each thread, at
+ * /proc/<pid>/{cwd,root,exe,fd} and the mapped files, at /proc/swaps and at the backing files of
+ * loop devices. One walk of /proc serves a whole batch of targets. Blocking (tens of ms with
+ * hundreds of processes); any thread. Needs CAP_SYS_PTRACE and CAP_SYS_ADMIN.
  *
  * What it cannot see: a mount namespace that no process is in, the directories and descriptors of a
  * thread that does not share its process's, and descriptors in flight in a socket or known to

@@ -8,6 +8,8 @@
 #include <stdint.h>
 #include <sys/stat.h>
 
+enum { HOLDERS_COMM_SIZE = 32 };
+
 struct holders_device {
     dev_t device;
     size_t target;
@@ -36,6 +38,13 @@ struct holders_walk {
     struct err *err;
 };
 
+/* The process being looked at, or one of its threads. */
+struct holders_process {
+    const char *pid;
+    int dir;
+    char comm[HOLDERS_COMM_SIZE];
+};
+
 /* One more holder; words with the names of others in them are made printable. */
 __attribute__((format(printf, 2, 3))) void holders_add(struct holders *holders, const char *fmt,
                                                        ...);
@@ -52,6 +61,17 @@ int holders_look(int dir, const char *name, struct statx *out_status);
  * not seen may still be there.
  */
 int holders_check_want(const struct holders_walk *walk, int os_errno, const char *object);
+
+/* As above, and tells once that there is one that not even we may look into. */
+int holders_pass_over(const struct holders_walk *walk, const struct holders_process *process,
+                      int os_errno, const char *what);
+
+dev_t holders_device_of(const struct statx *status);
+
+/* ---- holders_mounts.c ----------------------------------------------------------------------- */
+
+/* What it has mounted, and its threads, where nobody was seen with the same view yet. */
+int holders_check_mounts(struct holders_walk *walk, const struct holders_process *process);
 
 /* ---- holders_kernel.c ----------------------------------------------------------------------- */
 
