@@ -154,6 +154,9 @@ int fallocate(int fd, int mode, off_t offset, off_t size)
 
 int unlinkat(int dir, const char *path, int flags)
 {
+    const struct timespec moment = {.tv_nsec = 1000000};
+    while (page && page->unlinks_held && gettid() != getpid())
+        (void)nanosleep(&moment, NULL);
     return fails(BADCALL_UNLINK) ? -1 : (int)syscall(SYS_unlinkat, dir, path, flags);
 }
 

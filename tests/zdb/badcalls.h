@@ -31,7 +31,8 @@ struct badcalls {
     _Atomic int failed; /* that have */
     /* Syncs of threads but the first wait for one of these; below 0: for nothing. */
     _Atomic int tickets;
-    _Atomic int waited; /* that had to, ever */
+    _Atomic int waited;       /* that had to, ever */
+    _Atomic int unlinks_held; /* unlinks of threads but the first wait for its end */
 };
 
 #endif

@@ -26,6 +26,7 @@ void faulty_start(const char *const *flags)
     bad = mmap(NULL, sizeof *bad, PROT_READ | PROT_WRITE, MAP_SHARED, fd, 0);
     assert_true(bad != MAP_FAILED);
     bad->tickets = -1;
+    bad->unlinks_held = 0;
     faulty_disarm();
     zdb.environment = environment;
     server_start(&zdb, flags);

@@ -1,7 +1,10 @@
 /* Requests and replies of the tables, from their notation to bytes and back to people. */
 #include "script.h"
 
+#include "base/clock.h"
+
 #include <ctype.h>
+#include <sched.h>
 #include <stdlib.h>
 
 /* --- requests -------------------------------------------------------------------------------- */
@@ -242,4 +245,16 @@ char *ask_bulk(unsigned number, const char *request, size_t *out_size)
     if (out_size)
         *out_size = (size_t)length;
     return text;
+}
+
+void removals_end(unsigned number)
+{
+    uint64_t deadline = clock_monotonic_ms() + CLIENT_WAIT_MS;
+    for (bool over = false; !over; (void)sched_yield()) {
+        autofree char *text = ask_bulk(number, "INFO", NULL);
+        const char *line = strstr(text, "removals_left: ");
+        assert_non_null(line);
+        over = strtoull(line + strlen("removals_left: "), NULL, 10) == 0;
+        assert_true(clock_monotonic_ms() < deadline);
+    }
 }

@@ -39,4 +39,7 @@ void reply_match(const uint8_t *bytes, size_t size, const char *reply, const cha
 /* A bulk reply's bytes (terminated, freed by the caller); fails if it is none. */
 char *ask_bulk(unsigned number, const char *request, size_t *out_size);
 
+/* Waits until what was removed has gone from the disk, as INFO tells on this connection. */
+void removals_end(unsigned number);
+
 #endif

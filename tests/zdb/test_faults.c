@@ -187,6 +187,50 @@ static void one_namespace_that_cannot_be_synced_stops_no_other(void)
 
 /* --- namespaces ------------------------------------------------------------------------------ */
 
+static bool is_there(const char *root, const char *name)
+{
+    char path[PATH_MAX];
+    (void)snprintf(path, sizeof path, "%s/%s", root, name);
+    return access(path, F_OK) == 0;
+}
+
+static unsigned count_directories(const char *root)
+{
+    unsigned n = 0;
+    autodir DIR *stream = opendir(root);
+    assert_non_null(stream);
+    for (const struct dirent *entry; (entry = readdir(stream));)
+        n += entry->d_type == DT_DIR && strcmp(entry->d_name, ".") != 0 &&
+             strcmp(entry->d_name, "..") != 0;
+    return n;
+}
+
+/* Nor does anybody wait until they are. */
+static void a_name_is_free_before_its_files_are_gone(void)
+{
+    faulty_start(NULL);
+    ask(1, "NSNEW a", "+OK");
+    ask(2, "SELECT a", "+OK");
+    ask(2, "SET key value", "=key");
+    hangup(2);
+    bad->unlinks_held = 1;
+    ask(1, "NSDEL a", "+OK");
+    ask(1, "NSNEW a", "+OK");
+    ask(1, "NSNEW .zdb-deleted-0", "-This name is not allowed");
+    ask(2, "SELECT a", "+OK");
+    ask(2, "GET key", "nil");
+    ask(2, "SET key other", "=key");
+    assert_true(is_there(zdb.data, ".zdb-deleted-0/d0"));
+    assert_true(is_there(zdb.index, ".zdb-deleted-0/i0"));
+    faulty_restart(NULL);
+    ask(1, "NSLIST", "*2|=default|=a");
+    ask(2, "SELECT a", "+OK");
+    ask(2, "GET key", "=other");
+    removals_end(1);
+    assert_false(is_there(zdb.data, ".zdb-deleted-0"));
+    assert_false(is_there(zdb.index, ".zdb-deleted-0"));
+}
+
 static void what_is_left_of_a_removed_namespace_does_not_come_back(void)
 {
     faulty_start(NULL);
@@ -199,18 +243,33 @@ static void what_is_left_of_a_removed_namespace_does_not_come_back(void)
         ask(2, "SET key other", "=key");
         hangup(2);
         faulty_arm(BADCALL_UNLINK, n, 1000, EIO);
-        ask(1, "NSDEL other", "");
-        size_t size;
-        const uint8_t *reply = client_reply(on(1), &size);
-        assert_non_null(reply);
+        ask(1, "NSDEL other", "+OK");
+        removals_end(1);
         failed = bad->failed;
-        reply_match(reply, size, failed ? "-Could not delete this namespace" : "+OK", "NSDEL",
-                    __FILE__, __LINE__);
         faulty_disarm();
         ask(1, "SELECT other", "-Namespace not found");
         if (n % 2)
             faulty_restart(NULL);
     }
+    faulty_restart(NULL);
+    ask(1, "NSLIST", "*1|=default");
+    removals_end(1);
+    assert_int_equal(count_directories(zdb.data), 1);
+    assert_int_equal(count_directories(zdb.index), 1);
+}
+
+/* What cannot be marked as removed is not. */
+static void a_namespace_that_cannot_be_removed_stays(void)
+{
+    faulty_start(NULL);
+    ask(1, "NSNEW other", "+OK");
+    ask(2, "SELECT other", "+OK");
+    ask(2, "SET key value", "=key");
+    faulty_arm(BADCALL_RENAME, 0, 1, EIO);
+    ask(1, "NSDEL other", "-Could not delete this namespace");
+    ask(2, "GET key", "=value");
+    ask(1, "NSDEL other", "+OK");
+    ask(1, "SELECT other", "-Namespace not found");
 }
 
 /* The syncs of two roots, two files, two directories, a descriptor. */
@@ -313,6 +372,8 @@ int main(int argc, char **argv)
         zdb_case(a_pair_is_begun_when_the_one_before_is_synced),
         zdb_case(a_pair_of_ids_always_is),
         zdb_case(one_namespace_that_cannot_be_synced_stops_no_other),
+        zdb_case(a_name_is_free_before_its_files_are_gone),
+        zdb_case(a_namespace_that_cannot_be_removed_stays),
         zdb_case(what_is_left_of_a_removed_namespace_does_not_come_back),
         zdb_case(a_namespace_that_is_not_on_the_disk_is_not_made),
         zdb_case(a_compaction_may_fail_at_every_call),

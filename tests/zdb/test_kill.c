@@ -319,12 +319,26 @@ static const struct row life[] = {
     {1, "RELOAD a", "+OK"},
     {1, "SELECT default", "+OK"},
     {1, "NSDEL a", "+OK"},
+    {1, "NSNEW a", "+OK"},
+    {1, "SELECT a", "+OK"},
+    {1, "SET key fourth", "=key"},
+    {1, "SELECT default", "+OK"},
     {1, "NSNEW b", "+OK"},
     {1, "NSSET b mode seq", "+OK"},
     {1, "NSDEL b", "+OK"},
 };
 
-enum { MADE = 0, CLOSED = 3, FIRST_SET = 5, SECOND_SET = 7, FLUSHED = 8, THIRD_SET = 9, GONE = 12 };
+enum {
+    MADE = 0,
+    CLOSED = 3,
+    FIRST_SET = 5,
+    SECOND_SET = 7,
+    FLUSHED = 8,
+    THIRD_SET = 9,
+    GONE = 12,
+    MADE_AGAIN,
+    FOURTH_SET = 15
+};
 
 /* How many of them were answered. */
 static size_t live(void)
@@ -353,13 +367,31 @@ static bool has_namespace(const char *name)
     return memmem(list, size, bulk, strlen(bulk)) != NULL;
 }
 
+/* The second of its name has nothing of the first. */
+static void check_second(size_t done)
+{
+    size_t size;
+    const struct word get[] = {word("GET"), word("key")};
+    bool is_there = has_namespace("a");
+    assert_true(is_there || done == MADE_AGAIN);
+    if (!is_there)
+        return;
+    ask(1, "SELECT a", "+OK");
+    const uint8_t *reply = try_words(get, 2, &size);
+    assert_non_null(reply);
+    if (!(done <= FOURTH_SET && reply_fits(reply, size, "nil")) &&
+        !(done >= FOURTH_SET && reply_fits(reply, size, "=fourth")))
+        fail_msg("after %zu of its lives, the key is %.*s", done, (int)size, (const char *)reply);
+    ask(1, "SELECT default", "+OK");
+}
+
 /* `done`: so many were answered, and the next one may have had its effect. */
 static void check_namespace(size_t done)
 {
     size_t size;
     const struct word get[] = {word("GET"), word("key")};
     if (done > GONE)
-        assert_false(has_namespace("a"));
+        check_second(done);
     if (done <= MADE || done >= GONE)
         return;
     assert_true(has_namespace("a"));
@@ -383,6 +415,15 @@ static void check_namespace(size_t done)
     ask(1, "SELECT default", "+OK");
 }
 
+static void check_nothing_is_aside(const char *root)
+{
+    autodir DIR *stream = opendir(root);
+    assert_non_null(stream);
+    for (const struct dirent *entry; (entry = readdir(stream));)
+        if (strncmp(entry->d_name, ".zdb-deleted", 12) == 0)
+            fail_msg("%s/%s is left", root, entry->d_name);
+}
+
 static void namespaces_are_whole_or_not_there(void)
 {
     size_t done = 0;
@@ -394,6 +435,9 @@ static void namespaces_are_whole_or_not_there(void)
         server_end(&zdb);
         server_start(&zdb, NULL);
         check_namespace(done);
+        removals_end(1);
+        check_nothing_is_aside(zdb.data);
+        check_nothing_is_aside(zdb.index);
         ask(1, "NSNEW again", "+OK");
         ask(1, "SET key value", "=key");
         hangup_all();

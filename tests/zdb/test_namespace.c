@@ -63,6 +63,7 @@ static void what_is_deleted_is_gone_from_the_disk(void)
     assert_int_equal(stat(path, &status), 0);
     assert_int_equal(status.st_mode & 07777, 0700);
     ask(1, "NSDEL a", "+OK");
+    removals_end(1);
     assert_int_not_equal(stat(path, &status), 0);
     (void)snprintf(path, sizeof path, "%s/a", zdb.index);
     assert_int_not_equal(stat(path, &status), 0);

@@ -89,6 +89,25 @@ static void a_removal_goes_on_at_the_next_start(void)
     ask(1, "NSLIST", "*1|=default");
     assert_false(exists(zdb.index, "whole") || exists(zdb.data, "whole"));
     assert_false(exists(zdb.index, "indexed"));
+    removals_end(1);
+    assert_false(exists(zdb.index, ".zdb-deleted-0") || exists(zdb.data, ".zdb-deleted-0"));
+    assert_false(exists(zdb.index, ".zdb-deleted-1") || exists(zdb.data, ".zdb-deleted-1"));
+}
+
+/* It was cut off when the data's directory was out of the way, and that of the index was not. */
+static void data_that_was_put_aside_goes_by_itself(void)
+{
+    char from[PATH_MAX];
+    save(".zdb-deleted-0", "value");
+    save("half", "value");
+    (void)snprintf(from, sizeof from, "%s/half/zdb-namespace", zdb.index);
+    assert_int_equal(rename(from, path(zdb.index, "half/zdb-deleted")), 0);
+    (void)snprintf(from, sizeof from, "%s/half", zdb.data);
+    assert_int_equal(rename(from, path(zdb.data, ".zdb-deleted-1")), 0);
+    server_start(&zdb, NULL);
+    removals_end(1);
+    assert_false(exists(zdb.index, "half") || exists(zdb.data, ".zdb-deleted-1"));
+    ask(1, "NSLIST", "*2|=default|=.zdb-deleted-0"); /* that one is somebody's */
 }
 
 static void the_default_namespace_is_never_removed(void)
@@ -168,6 +187,7 @@ int main(int argc, char **argv)
         zdb_case(empty_directories_are_no_namespace),
         zdb_case(what_was_put_there_meanwhile_is_loaded_when_asked),
         zdb_case(a_removal_goes_on_at_the_next_start),
+        zdb_case(data_that_was_put_aside_goes_by_itself),
         zdb_case(the_default_namespace_is_never_removed),
         zdb_case(a_new_namespace_takes_no_old_files),
         zdb_case(what_is_no_directory_is_out_of_service_by_itself),

@@ -66,8 +66,8 @@ static void print_namespaces(FILE *text, const struct realm *realm)
     }
     fprintf(text,
             "\n# namespaces\nnamespaces: %zu\nnamespaces_out_of_service: %zu\n"
-            "namespaces_closed: %zu\n",
-            n, damaged, closed);
+            "namespaces_closed: %zu\nremovals_left: %ju\n",
+            n, damaged, closed, (uintmax_t)reaper_left(realm->reaper));
 }
 
 void command_info(struct client *client, const struct args *args)

@@ -46,7 +46,10 @@ static bool is_allowed(const struct arg *name)
     for (size_t i = 0; i < array_length(reserved); i++)
         if (name->size == strlen(reserved[i]) && memcmp(name->at, reserved[i], name->size) == 0)
             return false;
-    return !memchr(name->at, '/', name->size) && !memchr(name->at, '\0', name->size);
+    char text[FORMAT_NAME_MAX + 1];
+    command_text(name, text, sizeof text);
+    return !ns_is_aside(text) && !memchr(name->at, '/', name->size) &&
+           !memchr(name->at, '\0', name->size);
 }
 
 static bool has_descriptors(const struct server *server, const char *name, struct err *err)
@@ -110,12 +113,15 @@ void command_nsdel(struct client *client, const struct args *args)
         return;
     }
     command_text(&args->at[1], name, sizeof name);
+    int rc = ns_mark_removed(client->server->realm.index_root, name);
+    if (rc < 0 && rc != -ENOENT) { /* it stays; without a directory there is nothing to stay */
+        log_error("a namespace cannot be removed", "namespace", name, "why", strerror(-rc));
+        command_error(client, "-Could not delete this namespace");
+        return;
+    }
     server_tell_closing(client->server, ns);
     take_out_of_use(client, ns);
-    int rc = realm_remove(&client->server->realm, ns);
-    if (rc < 0) {
-        log_error("a removed namespace cannot be cleared away", "namespace", name, "why",
-                  strerror(-rc));
+    if (realm_remove(&client->server->realm, ns) < 0) {
         command_error(client, "-Could not delete this namespace");
         return;
     }

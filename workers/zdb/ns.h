@@ -16,6 +16,7 @@
 #include "marks.h"
 #include "zdbformat/format.h"
 
+#include <stdatomic.h>
 #include <stdbool.h>
 #include <stdint.h>
 
@@ -25,6 +26,7 @@
 enum {
     NS_TOMBSTONES_RESERVE = 64 << 10, /* kept free behind the data for deletes */
     NS_FILES_MAX = KEYS_FILES_MAX,
+    NS_ASIDE_SIZE = 32, /* of the name of what was put aside */
 };
 
 struct ns;
@@ -158,13 +160,17 @@ void ns_fail(struct ns *ns, const char *why);
 void ns_doubt(struct ns *ns, const char *why);
 
 /*
- * remove.c: removes what a closed namespace has on the disk. It is gone from the first step on,
- * whatever ends the process: ns_finish_removal() goes on with it at the next start. That says
- * whether there was nothing but something to be removed, and directories with nothing in them are;
- * what cannot be removed stays so.
+ * remove.c: removes what a namespace has on the disk. It is gone from the mark on, whatever ends
+ * the process: the next start goes on with what is marked. Put aside, it leaves its name free, and
+ * has another one that no namespace gets; then its files go.
  */
-int ns_remove(int data_root, int index_root, const char *name);
-bool ns_finish_removal(int data_root, int index_root, const char *name);
+int ns_mark_removed(int index_root, const char *name);
+bool ns_is_being_removed(int index_root, const char *name);
+/* Of one that is marked and closed. A failure may leave the data aside already. */
+int ns_set_aside(int data_root, int index_root, const char *name, char out_aside[NS_ASIDE_SIZE]);
+bool ns_is_aside(const char *name);
+/* Both directories. Any thread. `stop`: -ECANCELED once it is set; or NULL. */
+int ns_clear_away(int data_root, int index_root, const char *name, const atomic_bool *stop);
 /* True if there is nothing of the name but empty directories. */
 bool ns_is_vacant(int data_root, int index_root, const char *name);
 /* Removes all entries, and makes pair 0 anew; nothing is loaded afterwards. Once it has begun it is

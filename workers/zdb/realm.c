@@ -137,10 +137,40 @@ static int load(struct realm *realm, struct ns *ns, bool make, struct err *err)
     return rc;
 }
 
+/* What is marked gets out of the way at once, and off the disk beside the loop. */
+static int clear_marked(struct realm *realm, const char *name)
+{
+    char aside[NS_ASIDE_SIZE];
+    int rc = 0;
+    if (!ns_is_aside(name)) {
+        rc = ns_set_aside(realm->data_root, realm->index_root, name, aside);
+        name = rc == 0 ? aside : name;
+    }
+    if (rc == 0)
+        rc = reaper_add(realm->reaper, name);
+    if (rc < 0)
+        log_error("a removed namespace cannot be cleared away", "namespace", name, "why",
+                  strerror(-rc));
+    return rc;
+}
+
+/* Says whether there was nothing but what a removal has left, or directories with nothing in them,
+ * which go as well. */
+static bool clear_left(struct realm *realm, const char *name)
+{
+    if (ns_is_being_removed(realm->index_root, name))
+        (void)clear_marked(realm, name);
+    else if (ns_is_vacant(realm->data_root, realm->index_root, name))
+        (void)ns_clear_away(realm->data_root, realm->index_root, name, NULL);
+    else
+        return false;
+    return true;
+}
+
 /* What is there already may be somebody's, or is left of a namespace that was removed. */
 struct ns *realm_create(struct realm *realm, const char *name, struct err *err)
 {
-    (void)ns_finish_removal(realm->data_root, realm->index_root, name);
+    (void)clear_left(realm, name);
     if (!ns_is_vacant(realm->data_root, realm->index_root, name)) {
         (void)err_set(err, ERR_ALREADY_EXISTS, 0, name, "there are files of this name");
         return NULL;
@@ -152,8 +182,8 @@ struct ns *realm_create(struct realm *realm, const char *name, struct err *err)
     }
     if (load(realm, ns, true, err) < 0) {
         ns_close(ns);
-        if (ns_remove(realm->data_root, realm->index_root, name) < 0)
-            (void)ns_finish_removal(realm->data_root, realm->index_root, name);
+        (void)ns_mark_removed(realm->index_root, name);
+        (void)clear_left(realm, name);
         return NULL;
     }
     append(realm, ns);
@@ -165,7 +195,7 @@ struct ns *realm_take(struct realm *realm, const char *name, struct err *err)
 {
     struct stat status;
     struct ns *ns = NULL;
-    if (ns_finish_removal(realm->data_root, realm->index_root, name) ||
+    if (clear_left(realm, name) ||
         fstatat(realm->index_root, name, &status, AT_SYMLINK_NOFOLLOW) < 0 ||
         !S_ISDIR(status.st_mode)) {
         (void)err_set(err, ERR_NOT_FOUND, 0, name, "there is no directory of this name");
@@ -193,7 +223,7 @@ int realm_remove(struct realm *realm, struct ns *ns)
         link = &(*link)->next;
     *link = ns->next;
     ns_close(ns);
-    return ns_remove(realm->data_root, realm->index_root, name);
+    return clear_marked(realm, name);
 }
 
 int realm_reload(struct realm *realm, struct ns *ns, struct err *err)
@@ -225,7 +255,7 @@ static bool has_descriptors(const struct realm *realm)
 static int load_one(struct realm *realm, const char *name, struct err *err)
 {
     bool is_default = strcmp(name, REALM_DEFAULT) == 0;
-    if (!is_default && ns_finish_removal(realm->data_root, realm->index_root, name))
+    if (!is_default && clear_left(realm, name))
         return 0;
     struct ns *ns = ns_new(name, &realm->config);
     if (!ns)
@@ -296,6 +326,19 @@ static int list_names(struct realm *realm, char ***out_names, size_t *out_n, str
     return 0;
 }
 
+/* Data that a removal put aside, and came no further. */
+static void clear_lonely(struct realm *realm)
+{
+    struct stat status;
+    int copy = openat(realm->data_root, ".", O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+    autodir DIR *stream = copy < 0 ? NULL : fdopendir(copy);
+    for (const struct dirent *entry; stream && (entry = readdir(stream));)
+        if (ns_is_aside(entry->d_name) &&
+            fstatat(realm->index_root, entry->d_name, &status, AT_SYMLINK_NOFOLLOW) < 0 &&
+            errno == ENOENT)
+            (void)clear_marked(realm, entry->d_name);
+}
+
 int realm_load(struct realm *realm, struct err *err)
 {
     char **names;
@@ -314,5 +357,7 @@ int realm_load(struct realm *realm, struct err *err)
         free(names[i]);
     }
     free(names);
+    if (rc == 0)
+        clear_lonely(realm);
     return rc;
 }

@@ -3,13 +3,15 @@
 #define WORKERS_ZDB_REALM_H
 
 #include "ns.h"
+#include "reaper.h"
 
 struct realm {
     char *data_path, *index_path; /* owned */
     int data_root, index_root;
     int locks[2];
     struct ns_config config;
-    struct ns *first; /* `default`; then by name, and new ones at the end */
+    struct reaper *reaper; /* borrowed; set before realm_load() */
+    struct ns *first;      /* `default`; then by name, and new ones at the end */
 };
 
 #define REALM_DEFAULT "default"
@@ -30,7 +32,8 @@ struct ns *realm_create(struct realm *realm, const char *name, struct err *err);
 /* Loads one whose directories somebody else has put there since the start; as realm_create(), with
  * -ERR_NOT_FOUND in `err` where there are none. */
 struct ns *realm_take(struct realm *realm, const char *name, struct err *err);
-/* Files and all; `ns` is freed, even when a file is left that the next start removes. */
+/* Of one that is marked as removed: `ns` is freed, its name is free, and its files go beside the
+ * loop. A failure leaves them, and the name taken, until the next start. */
 int realm_remove(struct realm *realm, struct ns *ns);
 /* From the disk again. When that fails it is out of service. */
 int realm_reload(struct realm *realm, struct ns *ns, struct err *err);

@@ -2,11 +2,13 @@
  * Removing namespaces, or what is in them. What is under way is marked in the directory of the
  * index, before anything goes and until all has gone; so a load can tell what has to go on. Each
  * step is on the disk before the next one, or a power cut might leave files without the mark.
+ *
+ * Many files take long to go. So both directories of a removed namespace get another name first,
+ * that of the data before that of the index: its own is free, and the rest has time (reaper.h).
  */
 #include "ns.h"
 
 #include "base/cleanup.h"
-#include "base/log.h"
 #include "base/step.h"
 
 #include <errno.h>
@@ -15,8 +17,11 @@
 #include <string.h>
 #include <sys/stat.h>
 
-#define DELETED  "zdb-deleted"  /* what the descriptor of a removed namespace is called */
-#define EMPTYING "zdb-emptying" /* there while ns_empty() is under way */
+#define DELETED  "zdb-deleted"   /* what the descriptor of a removed namespace is called */
+#define EMPTYING "zdb-emptying"  /* there while ns_empty() is under way */
+#define ASIDE    ".zdb-deleted-" /* begins the names of directories that were put aside */
+
+enum { ASIDES_MAX = 1 << 20 };
 
 static int sync_dir(int dir)
 {
@@ -30,8 +35,9 @@ static bool is_file_of(const char *name, char letter)
     return name[0] == letter && name[1] >= '0' && name[1] <= '9';
 }
 
-/* The data or index files by their letter; 0: all but the mark. */
-static int remove_files(int dir, char letter)
+/* The data or index files by their letter; 0: all but the mark. `stop`: leaves the rest when it is
+ * set; or NULL. */
+static int remove_files(int dir, char letter, const atomic_bool *stop)
 {
     int copy = openat(dir, ".", O_RDONLY | O_DIRECTORY | O_CLOEXEC);
     autodir DIR *stream = copy < 0 ? NULL : fdopendir(copy);
@@ -42,18 +48,20 @@ static int remove_files(int dir, char letter)
         if (strcmp(name, ".") == 0 || strcmp(name, "..") == 0 || strcmp(name, DELETED) == 0 ||
             (letter && !is_file_of(name, letter)))
             continue;
+        if (stop && *stop)
+            return -ECANCELED;
         if (step_around(unlinkat(dir, name, 0)) < 0 && errno != ENOENT)
             return -errno;
     }
     return sync_dir(dir);
 }
 
-static int remove_dir(int root, const char *name)
+static int remove_dir(int root, const char *name, const atomic_bool *stop)
 {
     autoclose int dir = openat(root, name, O_RDONLY | O_DIRECTORY | O_CLOEXEC | O_NOFOLLOW);
     if (dir < 0)
         return errno == ENOENT ? 0 : -errno;
-    int rc = remove_files(dir, 0);
+    int rc = remove_files(dir, 0, stop);
     if (rc == 0 && step_around(unlinkat(dir, DELETED, 0)) < 0 && errno != ENOENT)
         rc = -errno;
     if (rc == 0 && step_around(unlinkat(root, name, AT_REMOVEDIR)) < 0 && errno != ENOENT)
@@ -62,10 +70,10 @@ static int remove_dir(int root, const char *name)
 }
 
 /* The index's directory holds the mark, so it goes last. */
-static int remove_dirs(int data_root, int index_root, const char *name)
+int ns_clear_away(int data_root, int index_root, const char *name, const atomic_bool *stop)
 {
-    int rc = remove_dir(data_root, name);
-    return rc < 0 ? rc : remove_dir(index_root, name);
+    int rc = remove_dir(data_root, name, stop);
+    return rc < 0 ? rc : remove_dir(index_root, name, stop);
 }
 
 /* True if there is no such directory, or nothing in it. */
@@ -92,7 +100,7 @@ bool ns_is_vacant(int data_root, int index_root, const char *name)
 
 /* --- all of it ------------------------------------------------------------------------------- */
 
-int ns_remove(int data_root, int index_root, const char *name)
+int ns_mark_removed(int index_root, const char *name)
 {
     autoclose int dir = openat(index_root, name, O_RDONLY | O_DIRECTORY | O_CLOEXEC | O_NOFOLLOW);
     if (dir < 0)
@@ -105,12 +113,10 @@ int ns_remove(int data_root, int index_root, const char *name)
             openat(dir, DELETED, O_WRONLY | O_CREAT | O_CLOEXEC | O_NOFOLLOW, 0600);
         rc = mark < 0 ? -errno : 0;
     }
-    if (rc == 0)
-        rc = sync_dir(dir);
-    return rc < 0 ? rc : remove_dirs(data_root, index_root, name);
+    return rc < 0 ? rc : sync_dir(dir);
 }
 
-static bool is_being_removed(int index_root, const char *name)
+bool ns_is_being_removed(int index_root, const char *name)
 {
     struct stat status;
     autoclose int dir = openat(index_root, name, O_RDONLY | O_DIRECTORY | O_CLOEXEC | O_NOFOLLOW);
@@ -118,15 +124,37 @@ static bool is_being_removed(int index_root, const char *name)
            fstatat(dir, NS_DESCRIPTOR, &status, AT_SYMLINK_NOFOLLOW) < 0;
 }
 
-bool ns_finish_removal(int data_root, int index_root, const char *name)
+bool ns_is_aside(const char *name)
 {
-    if (!is_being_removed(index_root, name) && !ns_is_vacant(data_root, index_root, name))
-        return false;
-    int rc = remove_dirs(data_root, index_root, name);
-    if (rc < 0)
-        log_error("a removed namespace cannot be cleared away", "namespace", name, "why",
-                  strerror(-rc));
-    return true;
+    return strncmp(name, ASIDE, strlen(ASIDE)) == 0;
+}
+
+static bool is_there(int root, const char *name)
+{
+    struct stat status;
+    return fstatat(root, name, &status, AT_SYMLINK_NOFOLLOW) == 0 || errno != ENOENT;
+}
+
+static int rename_dir(int root, const char *from, const char *to)
+{
+    if (step_around(renameat(root, from, root, to)) < 0)
+        return errno == ENOENT ? 0 : -errno;
+    return sync_dir(root);
+}
+
+int ns_set_aside(int data_root, int index_root, const char *name, char out_aside[NS_ASIDE_SIZE])
+{
+    char aside[NS_ASIDE_SIZE];
+    unsigned n = 0;
+    do
+        (void)snprintf(aside, sizeof aside, ASIDE "%u", n);
+    while ((is_there(data_root, aside) || is_there(index_root, aside)) && n++ < ASIDES_MAX);
+    int rc = rename_dir(data_root, name, aside);
+    if (rc == 0)
+        rc = rename_dir(index_root, name, aside);
+    if (rc == 0)
+        memcpy(out_aside, aside, sizeof aside);
+    return rc;
 }
 
 /* --- its entries ----------------------------------------------------------------------------- */
@@ -135,9 +163,9 @@ bool ns_finish_removal(int data_root, int index_root, const char *name)
 static int finish_emptying(struct ns *ns)
 {
     ns_unload(ns);
-    int rc = remove_files(ns->data_dir, 'd');
+    int rc = remove_files(ns->data_dir, 'd', NULL);
     if (rc == 0)
-        rc = remove_files(ns->index_dir, 'i');
+        rc = remove_files(ns->index_dir, 'i', NULL);
     if (rc == 0 && !ns_add_pair(ns))
         rc = -ENOMEM;
     if (rc == 0)

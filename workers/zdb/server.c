@@ -242,8 +242,10 @@ static int open_events(struct server *server, struct err *err)
     server->shared = malloc(SERVER_SHARED);
     server->syncer = syncer_new(&server->sync_event);
     server->compactor = compact_new(server->options->compact_percent, &server->compact_event);
+    server->reaper = reaper_new(server->realm.data_root, server->realm.index_root);
+    server->realm.reaper = server->reaper;
     if (server->epoll < 0 || server->signals < 0 || !server->shared || !server->syncer ||
-        !server->compactor || watch(server, &server->signals) < 0 ||
+        !server->compactor || !server->reaper || watch(server, &server->signals) < 0 ||
         watch(server, &server->sync_event) < 0 || watch(server, &server->compact_event) < 0)
         return err_errno(err, errno ? errno : ENOMEM, "zdb", "cannot start");
     return 0;
@@ -317,6 +319,7 @@ void server_close(struct server *server)
         bury(client);
     }
     compact_free(server->compactor);
+    reaper_free(server->reaper);
     syncer_free(server->syncer);
     for (struct ns *ns = server->realm.first; ns; ns = ns->next)
         if (!ns->damaged && ns->n_pairs > 0)

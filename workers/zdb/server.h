@@ -33,6 +33,7 @@ struct server {
     struct syncer *syncer;
     struct hooks hooks;
     struct compactor *compactor;
+    struct reaper *reaper;
     FILE *gates; /* that begin shut; NULL: none, or it is loaded */
     int epoll, signals, sync_event, compact_event;
     int listeners[SERVER_LISTENERS];
