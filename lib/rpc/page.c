@@ -1,24 +1,30 @@
 /* Pages: one array of slots, one of pointers into it. */
 #include "rpc/page.h"
 
-#include "base/error.h"
+#include "base/uuid.h"
 
 #include <stdlib.h>
 
 enum { FRAME_BYTES = 8 }; /* tag and length of one message in its reply */
 
-int page_open(struct page *page, size_t slot_size, uint32_t asked, size_t available)
+bool page_open(struct page *page, struct rpc_call *call, size_t slot_size, const char *token,
+               uint32_t asked, size_t available)
 {
     size_t limit = available < PAGE_MAX ? available : PAGE_MAX;
+    if (*token && !uuid_valid(token)) {
+        rpc_call_refuse(call, ERR_INVALID_ARGUMENT, "page_token", "no page of ours follows it");
+        return false;
+    }
     if (asked > 0 && asked < limit)
         limit = asked;
     *page = (struct page){.limit = limit, .slot_size = slot_size};
     page->slots = calloc(limit + 1, slot_size);
     page->list = calloc(limit + 1, sizeof *page->list);
     if (page->slots && page->list)
-        return 0;
+        return true;
     page_close(page);
-    return -ERR_RESOURCE_EXHAUSTED;
+    rpc_call_refuse(call, ERR_RESOURCE_EXHAUSTED, NULL, "no memory for a list");
+    return false;
 }
 
 void *page_slot(struct page *page)
@@ -35,6 +41,23 @@ void page_keep(struct page *page, ProtobufCMessage *message)
         return;
     page->bytes += bytes;
     page->list[page->n++] = message;
+}
+
+static void *place(ProtobufCMessage *message, const char *name)
+{
+    return (char *)message +
+           protobuf_c_message_descriptor_get_field_by_name(message->descriptor, name)->offset;
+}
+
+void page_fill(const struct page *page, ProtobufCMessage *reply)
+{
+    const ProtobufCFieldDescriptor *list = reply->descriptor->fields;
+    while (list->label != PROTOBUF_C_LABEL_REPEATED)
+        list++;
+    *(size_t *)(void *)((char *)reply + list->quantifier_offset) = page->n;
+    *(void ***)(void *)((char *)reply + list->offset) = page->list;
+    if (page->full && page->n > 0)
+        *(char **)place(reply, "next_page_token") = *(char **)place(page->list[page->n - 1], "id");
 }
 
 void page_close(struct page *page)

@@ -32,6 +32,16 @@ void gate_init(struct gate *gate, struct node *node, const char *worker);
 /* Calls `pass` now or when the gate opens; or fails the call: too many wait, or we are stopping. */
 void gate_pass(struct gate *gate, gate_pass_fn pass, const void *input, struct rpc_call *call);
 
+/* Defines a handler of a service that does no more than that: it answers through its call, not its
+ * closure. The file has `service_t`, and `gate_of()` that finds the gate of one. */
+#define GATE_HANDLER(name_, request_, reply_, pass_)                                               \
+    static void name_(service_t *service, const Storage__V1__##request_ *input,                    \
+                      Storage__V1__##reply_##_Closure closure, void *data)                         \
+    {                                                                                              \
+        (void)closure;                                                                             \
+        gate_pass(gate_of(service), pass_, input, data);                                           \
+    }
+
 void gate_open(struct gate *gate);
 
 /* Fails whoever waits or comes: we are stopping. */

@@ -14,47 +14,17 @@
 
 typedef Storage__V1__BookingService_Service service_t;
 
-static void on_book(service_t *service, const Storage__V1__BookRequest *input,
-                    Storage__V1__Booking_Closure closure, void *data)
+static struct gate *gate_of(service_t *service)
 {
-    (void)closure;
-    gate_pass(&services_node_of_bookings(service)->gate, book_begin, input, data);
+    return &services_node_of_bookings(service)->gate;
 }
 
-static void on_settle(service_t *service, const Storage__V1__SettleRequest *input,
-                      Storage__V1__Booking_Closure closure, void *data)
-{
-    (void)closure;
-    gate_pass(&services_node_of_bookings(service)->gate, settle_begin, input, data);
-}
-
-static void on_resize(service_t *service, const Storage__V1__ResizeBookingRequest *input,
-                      Storage__V1__Booking_Closure closure, void *data)
-{
-    (void)closure;
-    gate_pass(&services_node_of_bookings(service)->gate, resize_begin, input, data);
-}
-
-static void on_unbook(service_t *service, const Storage__V1__UnbookRequest *input,
-                      Storage__V1__UnbookReply_Closure closure, void *data)
-{
-    (void)closure;
-    gate_pass(&services_node_of_bookings(service)->gate, unbook_begin, input, data);
-}
-
-static void on_make_home(service_t *service, const Storage__V1__MakeHomeRequest *input,
-                         Storage__V1__BookingHome_Closure closure, void *data)
-{
-    (void)closure;
-    gate_pass(&services_node_of_bookings(service)->gate, home_make_begin, input, data);
-}
-
-static void on_leave_home(service_t *service, const Storage__V1__LeaveHomeRequest *input,
-                          Storage__V1__LeaveHomeReply_Closure closure, void *data)
-{
-    (void)closure;
-    gate_pass(&services_node_of_bookings(service)->gate, wipe_home_left, input, data);
-}
+GATE_HANDLER(on_book, BookRequest, Booking, book_begin)
+GATE_HANDLER(on_settle, SettleRequest, Booking, settle_begin)
+GATE_HANDLER(on_resize, ResizeBookingRequest, Booking, resize_begin)
+GATE_HANDLER(on_unbook, UnbookRequest, UnbookReply, unbook_begin)
+GATE_HANDLER(on_make_home, MakeHomeRequest, BookingHome, home_make_begin)
+GATE_HANDLER(on_leave_home, LeaveHomeRequest, LeaveHomeReply, wipe_home_left)
 
 /* ---- GetBooking ---- */
 
@@ -85,7 +55,7 @@ static void on_get(service_t *service, const Storage__V1__GetBookingRequest *inp
     else if (find(node, input->id))
         booking_answer(data, find(node, input->id), false);
     else
-        gate_pass(&node->gate, get_late, input, data);
+        gate_pass(gate_of(service), get_late, input, data);
 }
 
 /* ---- ListBookings ---- */
@@ -97,10 +67,9 @@ static void list_late(struct node *node, const void *input, struct rpc_call *cal
     struct page page;
     struct described_booking *described;
     const struct space *booking;
-    if (page_open(&page, sizeof *described, request->page_size, index_count(index)) < 0) {
-        rpc_call_refuse(call, ERR_RESOURCE_EXHAUSTED, NULL, "no memory for a list");
+    if (!page_open(&page, call, sizeof *described, request->page_token, request->page_size,
+                   index_count(index)))
         return;
-    }
     for (size_t i = index_after(index, request->page_token);
          !page.full && (booking = index_at(index, i)); i++) {
         bool asked_for = booking->phase != SPACE_BUILDING &&
@@ -111,25 +80,14 @@ static void list_late(struct node *node, const void *input, struct rpc_call *cal
         page_keep(&page, &described->booking.base);
     }
     Storage__V1__ListBookingsReply reply = STORAGE__V1__LIST_BOOKINGS_REPLY__INIT;
-    reply.n_bookings = page.n;
-    reply.bookings = (Storage__V1__Booking **)page.list;
+    page_fill(&page, &reply.base);
     reply.epoch = event_publisher_epoch(node->worker->events);
     reply.seq = event_publisher_seq(node->worker->events);
-    if (page.full && page.n > 0)
-        reply.next_page_token = reply.bookings[page.n - 1]->id;
     rpc_call_reply(call, &reply.base);
     page_close(&page);
 }
 
-static void on_list(service_t *service, const Storage__V1__ListBookingsRequest *input,
-                    Storage__V1__ListBookingsReply_Closure closure, void *data)
-{
-    (void)closure;
-    if (*input->page_token && !uuid_valid(input->page_token))
-        rpc_call_refuse(data, ERR_INVALID_ARGUMENT, "page_token", "no page of ours follows it");
-    else
-        gate_pass(&services_node_of_bookings(service)->gate, list_late, input, data);
-}
+GATE_HANDLER(on_list, ListBookingsRequest, ListBookingsReply, list_late)
 
 void booking_service_init(service_t *service)
 {

@@ -1,53 +1,42 @@
 /* PoolService: what the pools and the cache are now, and their end. */
-#include "base/uuid.h"
 #include "describe.h"
 #include "node.h"
+#include "rpc/page.h"
 #include "wipe.h"
 
-#include <stdlib.h>
 #include <string.h>
 
 typedef Storage__V1__PoolService_Service service_t;
 
-/* ---- ListPools ---- */
+static struct gate *gate_of(service_t *service)
+{
+    return &services_node_of_pools(service)->gate;
+}
 
-enum { POOLS_PAGE_MAX = 64 };
+/* ---- ListPools ---- */
 
 static void on_list_pools(service_t *service, const Storage__V1__ListPoolsRequest *input,
                           Storage__V1__ListPoolsReply_Closure closure, void *data)
 {
     (void)closure;
     struct node *node = services_node_of_pools(service);
-    if (*input->page_token && !uuid_valid(input->page_token)) {
-        rpc_call_refuse(data, ERR_INVALID_ARGUMENT, "page_token", "no page of ours follows it");
+    struct page page;
+    struct described_pool *described;
+    if (!page_open(&page, data, sizeof *described, input->page_token, input->page_size,
+                   node->n_pools))
         return;
-    }
-    size_t limit = POOLS_PAGE_MAX;
-    if (input->page_size > 0 && input->page_size < limit)
-        limit = input->page_size;
-    struct described_pool *described = calloc(limit, sizeof *described);
-    if (!described) {
-        rpc_call_refuse(data, ERR_RESOURCE_EXHAUSTED, NULL, "no memory for a list");
-        return;
-    }
-    Storage__V1__PoolInfo *list[POOLS_PAGE_MAX];
-    Storage__V1__ListPoolsReply reply = STORAGE__V1__LIST_POOLS_REPLY__INIT;
-    for (size_t i = 0; i < node->n_pools; i++) {
-        if (strcmp(node->pools[i]->fsid, input->page_token) <= 0)
+    for (size_t i = 0; !page.full && i < node->n_pools; i++) {
+        if (strcmp(node->pools[i]->fsid, input->page_token) <= 0 || !(described = page_slot(&page)))
             continue;
-        if (reply.n_pools == limit) {
-            reply.next_page_token = list[limit - 1]->id;
-            break;
-        }
-        describe_pool(node->pools[i], &described[reply.n_pools]);
-        list[reply.n_pools] = &described[reply.n_pools].info;
-        reply.n_pools++;
+        describe_pool(node->pools[i], described);
+        page_keep(&page, &described->info.base);
     }
-    reply.pools = list;
+    Storage__V1__ListPoolsReply reply = STORAGE__V1__LIST_POOLS_REPLY__INIT;
+    page_fill(&page, &reply.base);
     reply.epoch = event_publisher_epoch(node->worker->events);
     reply.seq = event_publisher_seq(node->worker->events);
     rpc_call_reply(data, &reply.base);
-    free(described);
+    page_close(&page);
 }
 
 /* ---- Capacity ---- */
@@ -88,7 +77,7 @@ static void on_capacity(service_t *service, const Storage__V1__CapacityRequest *
     if (input->disk_type == STORAGE__V1__DISK_TYPE__DISK_TYPE_UNSPECIFIED)
         rpc_call_refuse(data, ERR_INVALID_ARGUMENT, "disk_type", "say which disk type: SSD or HDD");
     else
-        gate_pass(&services_node_of_pools(service)->gate, capacity_late, input, data);
+        gate_pass(gate_of(service), capacity_late, input, data);
 }
 
 /* ---- Cache ---- */
@@ -117,12 +106,7 @@ static void on_cache(service_t *service, const Storage__V1__CacheRequest *input,
 
 /* ---- Wipe ---- */
 
-static void on_wipe(service_t *service, const Storage__V1__WipePoolRequest *input,
-                    Storage__V1__WipePoolReply_Closure closure, void *data)
-{
-    (void)closure;
-    gate_pass(&services_node_of_pools(service)->gate, wipe_pool, input, data);
-}
+GATE_HANDLER(on_wipe, WipePoolRequest, WipePoolReply, wipe_pool)
 
 void pool_service_init(service_t *service)
 {

@@ -11,19 +11,13 @@
 
 typedef Storage__V1__SpaceService_Service service_t;
 
-static void on_reserve(service_t *service, const Storage__V1__ReserveRequest *input,
-                       Storage__V1__Space_Closure closure, void *data)
+static struct gate *gate_of(service_t *service)
 {
-    (void)closure;
-    gate_pass(&services_node_of_spaces(service)->gate, reserve_begin, input, data);
+    return &services_node_of_spaces(service)->gate;
 }
 
-static void on_release(service_t *service, const Storage__V1__ReleaseRequest *input,
-                       Storage__V1__ReleaseReply_Closure closure, void *data)
-{
-    (void)closure;
-    gate_pass(&services_node_of_spaces(service)->gate, release_begin, input, data);
-}
+GATE_HANDLER(on_reserve, ReserveRequest, Space, reserve_begin)
+GATE_HANDLER(on_release, ReleaseRequest, ReleaseReply, release_begin)
 
 /* ---- Get ---- */
 
@@ -57,7 +51,7 @@ static void on_get(service_t *service, const Storage__V1__SpaceGetRequest *input
     else if (find(node, input))
         answer_space(data, find(node, input), false);
     else
-        gate_pass(&node->gate, get_late, input, data);
+        gate_pass(gate_of(service), get_late, input, data);
 }
 
 /* ---- List ---- */
@@ -78,10 +72,9 @@ static void list_late(struct node *node, const void *input, struct rpc_call *cal
     struct page page;
     struct described_space *described;
     const struct space *space;
-    if (page_open(&page, sizeof *described, request->page_size, index_count(&node->index)) < 0) {
-        rpc_call_refuse(call, ERR_RESOURCE_EXHAUSTED, NULL, "no memory for a list");
+    if (!page_open(&page, call, sizeof *described, request->page_token, request->page_size,
+                   index_count(&node->index)))
         return;
-    }
     for (size_t i = index_after(&node->index, request->page_token);
          !page.full && (space = index_at(&node->index, i)); i++) {
         if (!is_wanted(space, request) || !(described = page_slot(&page)))
@@ -90,25 +83,14 @@ static void list_late(struct node *node, const void *input, struct rpc_call *cal
         page_keep(&page, &described->space.base);
     }
     Storage__V1__SpaceListReply reply = STORAGE__V1__SPACE_LIST_REPLY__INIT;
-    reply.n_spaces = page.n;
-    reply.spaces = (Storage__V1__Space **)page.list;
+    page_fill(&page, &reply.base);
     reply.epoch = event_publisher_epoch(node->worker->events);
     reply.seq = event_publisher_seq(node->worker->events);
-    if (page.full && page.n > 0)
-        reply.next_page_token = reply.spaces[page.n - 1]->id;
     rpc_call_reply(call, &reply.base);
     page_close(&page);
 }
 
-static void on_list(service_t *service, const Storage__V1__SpaceListRequest *input,
-                    Storage__V1__SpaceListReply_Closure closure, void *data)
-{
-    (void)closure;
-    if (*input->page_token && !uuid_valid(input->page_token))
-        rpc_call_refuse(data, ERR_INVALID_ARGUMENT, "page_token", "no page of ours follows it");
-    else
-        gate_pass(&services_node_of_spaces(service)->gate, list_late, input, data);
-}
+GATE_HANDLER(on_list, SpaceListRequest, SpaceListReply, list_late)
 
 void space_service_init(service_t *service)
 {

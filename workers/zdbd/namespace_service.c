@@ -10,27 +10,18 @@
 
 typedef Storage__V1__NamespaceService_Service service_t;
 
-static void pass(service_t *service, gate_pass_fn begin, const void *input, void *call)
+static struct gate *gate_of(service_t *service)
 {
-    gate_pass(&services_node_of_namespaces(service)->gate, begin, input, call);
+    return &services_node_of_namespaces(service)->gate;
 }
 
-/* Each of them answers through its call, not its closure. */
-#define ON_CHANGE(name_, request_, reply_, begin_)                                                 \
-    static void name_(service_t *service, const Storage__V1__##request_ *input,                    \
-                      Storage__V1__##reply_##_Closure closure, void *data)                         \
-    {                                                                                              \
-        (void)closure;                                                                             \
-        pass(service, begin_, input, data);                                                        \
-    }
-
-ON_CHANGE(on_reserve, NamespaceReserveRequest, ZDBNamespace, reserve_begin)
-ON_CHANGE(on_release, NamespaceReleaseRequest, NamespaceReleaseReply, release_begin)
-ON_CHANGE(on_resize, NamespaceResizeRequest, ZDBNamespace, resize_begin)
-ON_CHANGE(on_set_password, NamespaceSetPasswordRequest, ZDBNamespace, set_password_begin)
-ON_CHANGE(on_set_public, NamespaceSetPublicRequest, ZDBNamespace, set_public_begin)
-ON_CHANGE(on_lock, NamespaceLockRequest, ZDBNamespace, lock_begin)
-ON_CHANGE(on_freeze, NamespaceFreezeRequest, ZDBNamespace, freeze_begin)
+GATE_HANDLER(on_reserve, NamespaceReserveRequest, ZDBNamespace, reserve_begin)
+GATE_HANDLER(on_release, NamespaceReleaseRequest, NamespaceReleaseReply, release_begin)
+GATE_HANDLER(on_resize, NamespaceResizeRequest, ZDBNamespace, resize_begin)
+GATE_HANDLER(on_set_password, NamespaceSetPasswordRequest, ZDBNamespace, set_password_begin)
+GATE_HANDLER(on_set_public, NamespaceSetPublicRequest, ZDBNamespace, set_public_begin)
+GATE_HANDLER(on_lock, NamespaceLockRequest, ZDBNamespace, lock_begin)
+GATE_HANDLER(on_freeze, NamespaceFreezeRequest, ZDBNamespace, freeze_begin)
 
 static bool is_listed(const struct namespace *space)
 {
@@ -63,12 +54,7 @@ static void get_late(struct node *node, const void *input, struct rpc_call *call
     rpc_call_reply(call, &described.message.base);
 }
 
-static void on_get(service_t *service, const Storage__V1__NamespaceGetRequest *input,
-                   Storage__V1__ZDBNamespace_Closure closure, void *data)
-{
-    (void)closure;
-    pass(service, get_late, input, data);
-}
+GATE_HANDLER(on_get, NamespaceGetRequest, ZDBNamespace, get_late)
 
 /* ---- List ---- */
 
@@ -86,10 +72,8 @@ static void list_late(struct node *node, const void *input, struct rpc_call *cal
     const struct namespaces *all = &node->namespaces;
     struct page page;
     struct described_namespace *described;
-    if (page_open(&page, sizeof *described, request->page_size, all->n) < 0) {
-        rpc_call_refuse(call, ERR_RESOURCE_EXHAUSTED, NULL, "no memory for a list");
+    if (!page_open(&page, call, sizeof *described, request->page_token, request->page_size, all->n))
         return;
-    }
     for (size_t i = namespaces_after(all, request->page_token); !page.full && i < all->n; i++) {
         if (!is_asked_for(all->by_id[i], request) || !(described = page_slot(&page)))
             continue;
@@ -97,25 +81,14 @@ static void list_late(struct node *node, const void *input, struct rpc_call *cal
         page_keep(&page, &described->message.base);
     }
     Storage__V1__NamespaceListReply reply = STORAGE__V1__NAMESPACE_LIST_REPLY__INIT;
-    reply.n_namespaces = page.n;
-    reply.namespaces = (Storage__V1__ZDBNamespace **)page.list;
+    page_fill(&page, &reply.base);
     reply.epoch = event_publisher_epoch(node->worker->events);
     reply.seq = event_publisher_seq(node->worker->events);
-    if (page.full && page.n > 0)
-        reply.next_page_token = reply.namespaces[page.n - 1]->id;
     rpc_call_reply(call, &reply.base);
     page_close(&page);
 }
 
-static void on_list(service_t *service, const Storage__V1__NamespaceListRequest *input,
-                    Storage__V1__NamespaceListReply_Closure closure, void *data)
-{
-    (void)closure;
-    if (*input->page_token && !uuid_valid(input->page_token))
-        rpc_call_refuse(data, ERR_INVALID_ARGUMENT, "page_token", "no page of ours follows it");
-    else
-        pass(service, list_late, input, data);
-}
+GATE_HANDLER(on_list, NamespaceListRequest, NamespaceListReply, list_late)
 
 /* ---- Usage ---- */
 
@@ -186,12 +159,7 @@ static void usage_late(struct node *node, const void *input, struct rpc_call *ca
         rpc_call_fail(call, &err);
 }
 
-static void on_usage(service_t *service, const Storage__V1__NamespaceUsageRequest *input,
-                     Storage__V1__NamespaceUsage_Closure closure, void *data)
-{
-    (void)closure;
-    pass(service, usage_late, input, data);
-}
+GATE_HANDLER(on_usage, NamespaceUsageRequest, NamespaceUsage, usage_late)
 
 void namespace_service_init(service_t *service)
 {

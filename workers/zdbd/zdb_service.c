@@ -11,6 +11,11 @@ typedef Storage__V1__ZDBService_Service service_t;
 
 enum { RETRY_AFTER_MS = 1000 };
 
+static struct gate *gate_of(service_t *service)
+{
+    return &services_node_of_zdbs(service)->gate;
+}
+
 static struct pool *find(struct node *node, const char *id, struct rpc_call *call)
 {
     struct pool *pool = pool_find(node, id);
@@ -35,12 +40,7 @@ static void get_late(struct node *node, const void *input, struct rpc_call *call
         answer(pool, call);
 }
 
-static void on_get(service_t *service, const Storage__V1__ZDBGetRequest *input,
-                   Storage__V1__ZDBInstance_Closure closure, void *data)
-{
-    (void)closure;
-    gate_pass(&services_node_of_zdbs(service)->gate, get_late, input, data);
-}
+GATE_HANDLER(on_get, ZDBGetRequest, ZDBInstance, get_late)
 
 static void list_late(struct node *node, const void *input, struct rpc_call *call)
 {
@@ -63,12 +63,7 @@ static void list_late(struct node *node, const void *input, struct rpc_call *cal
     rpc_call_reply(call, &reply.base);
 }
 
-static void on_list(service_t *service, const Storage__V1__ZDBListRequest *input,
-                    Storage__V1__ZDBListReply_Closure closure, void *data)
-{
-    (void)closure;
-    gate_pass(&services_node_of_zdbs(service)->gate, list_late, input, data);
-}
+GATE_HANDLER(on_list, ZDBListRequest, ZDBListReply, list_late)
 
 /* One that is not wanted any more does not come up again, and is not waited for. */
 static bool is_restarting(const struct pool *pool)
@@ -100,19 +95,8 @@ static void restart_late(struct node *node, const void *input, struct rpc_call *
     }
 }
 
-static void on_restart(service_t *service, const Storage__V1__ZDBRestartRequest *input,
-                       Storage__V1__ZDBInstance_Closure closure, void *data)
-{
-    (void)closure;
-    gate_pass(&services_node_of_zdbs(service)->gate, restart_late, input, data);
-}
-
-static void on_import(service_t *service, const Storage__V1__ZDBImportRequest *input,
-                      Storage__V1__ZDBImportReply_Closure closure, void *data)
-{
-    (void)closure;
-    gate_pass(&services_node_of_zdbs(service)->gate, imports_begin, input, data);
-}
+GATE_HANDLER(on_restart, ZDBRestartRequest, ZDBInstance, restart_late)
+GATE_HANDLER(on_import, ZDBImportRequest, ZDBImportReply, imports_begin)
 
 void zdb_service_init(service_t *service)
 {
