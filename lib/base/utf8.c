@@ -3,9 +3,9 @@
 
 #include <stdint.h>
 
-bool utf8_valid(const void *data, size_t length)
+/* The length of the character at the beginning of the text; 0 when there is none. */
+static size_t character_length(const uint8_t *text, size_t length)
 {
-    const uint8_t *text = data;
     /* By first byte: how many follow, and the range of the second (Unicode 15, table 3-7). */
     static const struct {
         uint8_t first, last, second_first, second_last, following;
@@ -14,20 +14,37 @@ bool utf8_valid(const void *data, size_t length)
         {0xe1, 0xec, 0x80, 0xbf, 2}, {0xed, 0xed, 0x80, 0x9f, 2}, {0xee, 0xef, 0x80, 0xbf, 2},
         {0xf0, 0xf0, 0x90, 0xbf, 3}, {0xf1, 0xf3, 0x80, 0xbf, 3}, {0xf4, 0xf4, 0x80, 0x8f, 3},
     };
-    for (size_t i = 0; i < length;) {
-        size_t row = 0;
-        while (row < sizeof rows / sizeof *rows &&
-               (text[i] < rows[row].first || text[i] > rows[row].last))
-            row++;
-        if (row == sizeof rows / sizeof *rows || length - i <= rows[row].following)
-            return false;
-        for (size_t k = 1; k <= rows[row].following; k++) {
-            uint8_t least = k == 1 ? rows[row].second_first : 0x80;
-            uint8_t most = k == 1 ? rows[row].second_last : 0xbf;
-            if (text[i + k] < least || text[i + k] > most)
-                return false;
-        }
-        i += 1u + rows[row].following;
+    size_t row = 0;
+    while (row < sizeof rows / sizeof *rows && (*text < rows[row].first || *text > rows[row].last))
+        row++;
+    if (row == sizeof rows / sizeof *rows || length <= rows[row].following)
+        return 0;
+    for (size_t k = 1; k <= rows[row].following; k++) {
+        uint8_t least = k == 1 ? rows[row].second_first : 0x80;
+        uint8_t most = k == 1 ? rows[row].second_last : 0xbf;
+        if (text[k] < least || text[k] > most)
+            return 0;
     }
-    return true;
+    return 1u + rows[row].following;
+}
+
+/* How many bytes from the beginning are well-formed. */
+static size_t valid_length(const uint8_t *text, size_t length)
+{
+    size_t at = 0;
+    for (size_t n; at < length && (n = character_length(text + at, length - at)) > 0;)
+        at += n;
+    return at;
+}
+
+bool utf8_valid(const void *text, size_t length)
+{
+    return valid_length(text, length) == length;
+}
+
+void utf8_scrub(void *data, size_t length)
+{
+    uint8_t *text = data;
+    for (size_t at = 0; (at += valid_length(text + at, length - at)) < length; at++)
+        text[at] = '?';
 }

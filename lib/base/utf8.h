@@ -8,4 +8,7 @@
 /* Strict: no overlong forms, no surrogates, at most U+10FFFF. A NUL byte is a character. */
 bool utf8_valid(const void *text, size_t length);
 
+/* Puts '?' in the place of each byte that belongs to no character. */
+void utf8_scrub(void *text, size_t length);
+
 #endif

@@ -1,6 +1,8 @@
 /* Packing straight into nng's message, once per event. */
 #include "event/wire.h"
 
+#include "rpc/scrub.h"
+
 #include <string.h>
 
 nng_msg *event_wire_pack(const Storage__V1__Event *event)
@@ -14,6 +16,7 @@ nng_msg *event_wire_pack(const Storage__V1__Event *event)
     uint8_t *body = nng_msg_body(msg);
     memcpy(body, event->topic, prefix);
     (void)storage__v1__event__pack(event, body + prefix);
+    scrub_packed(event->base.descriptor, body + prefix, length);
     return msg;
 }
 

@@ -4,7 +4,7 @@
 #include "rpc/wire.h"
 
 #include "base/cleanup.h"
-#include "base/utf8.h"
+#include "rpc/scrub.h"
 #include "rpc/server.h"
 #include "rpc/validate.h"
 
@@ -52,24 +52,6 @@ static void fit_blockers(Storage__V1__Reply *reply, char *note, size_t note_size
     }
 }
 
-/*
- * What the kernel and the disks call things is bytes, and texts are cut at a length: what is not
- * UTF-8 becomes a question mark, because other languages refuse the whole reply for it.
- */
-static char *scrub(char *text)
-{
-    size_t length = strlen(text);
-    for (size_t i = 0, n; i < length; i += n) {
-        for (n = 1; n < 4 && !utf8_valid(text + i, n) && i + n < length; n++)
-            ;
-        if (!utf8_valid(text + i, n)) {
-            text[i] = '?';
-            n = 1;
-        }
-    }
-    return text;
-}
-
 nng_msg *wire_pack_failure(uint64_t epoch, const struct err *failure)
 {
     char note[64];
@@ -81,26 +63,28 @@ nng_msg *wire_pack_failure(uint64_t epoch, const struct err *failure)
 
     err_copy(&err, failure);
     status.code = (Storage__V1__Code)err.code;
-    status.message = scrub(err.message);
+    status.message = err.message;
     status.details = &details;
-    details.object = scrub(err.object);
+    details.object = err.object;
     details.os_errno = err.os_errno;
-    details.hint = scrub(err.hint);
+    details.hint = err.hint;
     details.retryable = err.retryable;
     details.retry_after_ms = err.retry_after_ms;
     if (err.n_blockers) {
         blockers = reallocarray(NULL, err.n_blockers, sizeof *blockers);
         if (!blockers)
             return NULL;
-        for (size_t i = 0; i < err.n_blockers; i++)
-            blockers[i] = scrub(err.blockers[i]);
+        memcpy(blockers, err.blockers, err.n_blockers * sizeof *blockers);
         details.blockers = blockers;
         details.n_blockers = err.n_blockers;
     }
     reply.status = &status;
     reply.epoch = epoch;
     fit_blockers(&reply, note, sizeof note);
-    return pack(&reply.base);
+    nng_msg *msg = pack(&reply.base);
+    if (msg)
+        scrub_packed(reply.base.descriptor, nng_msg_body(msg), nng_msg_len(msg));
+    return msg;
 }
 
 int wire_pack_output(uint64_t epoch, const ProtobufCMessage *output, nng_msg **out_msg,
@@ -117,6 +101,7 @@ int wire_pack_output(uint64_t epoch, const ProtobufCMessage *output, nng_msg **o
     nng_msg *msg = NULL;
     if (bytes) {
         (void)protobuf_c_message_pack(output, bytes);
+        scrub_packed(output->descriptor, bytes, length);
         reply.status = &status;
         reply.epoch = epoch;
         reply.output = (ProtobufCBinaryData){.len = length, .data = bytes};

@@ -2,6 +2,8 @@
  * it goes with the space. */
 #include "poolnode.h"
 
+#include "base/utf8.h"
+
 #include <errno.h>
 #include <fcntl.h>
 #include <linux/btrfs.h>
@@ -152,6 +154,24 @@ static void at_the_neighbours_cost(void)
     all_of_it_goes(charge_the_neighbour, 60 * MiB);
 }
 
+static bool name_it_oddly(int dir)
+{
+    return make_subvolume(dir, "\xff\xc3 odd");
+}
+
+/* What a tenant calls things reaches all subscribers, in whatever language they are. */
+static void names_that_are_no_text_spoil_no_event(void)
+{
+    struct node *node = poolnode_start(disk_create(DISK_SIZE, DISK_SSD));
+    autoreply Storage__V1__Space *space = reserve_for_tenant(node, "tenant");
+    assert_true(as_tenant(space->path, name_it_oddly));
+    node_mark(node);
+    poolnode_kill_poold(node);
+    const Storage__V1__Event *event = watch_wait(node->watch, "space.nested", space->id);
+    assert_non_null(strstr(event->reason, "data/?? odd"));
+    assert_true(utf8_valid(event->reason, strlen(event->reason)));
+}
+
 int main(int argc, char **argv)
 {
     const struct harness_case cases[] = {
@@ -159,6 +179,7 @@ int main(int argc, char **argv)
         harness_case(a_thousand_wide),
         harness_case(full_and_read_only),
         harness_case(at_the_neighbours_cost),
+        harness_case(names_that_are_no_text_spoil_no_event),
     };
     return harness_main(argc, argv, "tenants", cases, array_length(cases));
 }

@@ -1,7 +1,9 @@
 /* What the transport knows without a socket: checks of packed bytes, and remembered outcomes. */
+#include "base/cleanup.h"
 #include "base/utf8.h"
 #include "probe.pb-c.h"
 #include "rpc/outcome.h"
+#include "rpc/scrub.h"
 #include "rpc/validate.h"
 #include "rpc/wire.h"
 
@@ -238,6 +240,45 @@ static void an_unknown_code_is_a_failure(void **state)
     }
 }
 
+static void what_is_no_text_is_scrubbed(void **state)
+{
+    (void)state;
+    static const struct {
+        const char *was, *is;
+    } texts[] = {{"", ""},
+                 {"plain \xc3\xa9", "plain \xc3\xa9"},
+                 {"\xff", "?"},
+                 {"a\xc3", "a?"},
+                 {"\xf0\x9f\x98z", "???z"},
+                 {"\xc0\xaf\xe2\x82\xac", "??\xe2\x82\xac"}};
+    for (size_t i = 0; i < array_length(texts); i++) {
+        uint8_t bytes[256];
+        char text[32], *blockers[] = {text, text};
+        Storage__V1__Status status = STORAGE__V1__STATUS__INIT;
+        Storage__V1__ErrorDetails details = STORAGE__V1__ERROR_DETAILS__INIT;
+        Storage__V1__Reply reply = STORAGE__V1__REPLY__INIT;
+        (void)snprintf(text, sizeof text, "%s", texts[i].was);
+        status.message = details.hint = text;
+        details.retry_after_ms = 1000000;
+        details.blockers = blockers;
+        details.n_blockers = 2;
+        status.details = &details;
+        reply.status = &status;
+        reply.epoch = UINT64_MAX;
+        reply.output = (ProtobufCBinaryData){.len = 2, .data = (uint8_t *)(uintptr_t) "\xff\xff"};
+        size_t length = storage__v1__reply__pack(&reply, bytes);
+        scrub_packed(reply.base.descriptor, bytes, length);
+        Storage__V1__Reply *seen = storage__v1__reply__unpack(NULL, length, bytes);
+        assert_non_null(seen);
+        assert_string_equal(seen->status->message, texts[i].is);
+        assert_string_equal(seen->status->details->hint, texts[i].is);
+        assert_string_equal(seen->status->details->blockers[1], texts[i].is);
+        assert_int_equal(seen->status->details->retry_after_ms, 1000000);
+        assert_memory_equal(seen->output.data, "\xff\xff", 2);
+        storage__v1__reply__free_unpacked(seen, NULL);
+    }
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -249,6 +290,7 @@ int main(void)
         cmocka_unit_test(many_outcomes_are_found),
         cmocka_unit_test(contents_are_told_apart),
         cmocka_unit_test(an_unknown_code_is_a_failure),
+        cmocka_unit_test(what_is_no_text_is_scrubbed),
     };
     return cmocka_run_group_tests_name("rpc, pure", tests, NULL, NULL);
 }
