@@ -10,6 +10,7 @@
 
 #include "base/cleanup.h"
 #include "event/subscriber.h"
+#include "rpc/message.h"
 
 #include <errno.h>
 #include <stdio.h>
@@ -70,20 +71,10 @@ static void push(struct feed *feed, Storage__V1__Event *event, uint64_t epoch, u
     follow->n_items++;
 }
 
-static Storage__V1__Event *copy_event(const Storage__V1__Event *event)
-{
-    size_t length = storage__v1__event__get_packed_size(event);
-    autofree uint8_t *packed = malloc(length + 1);
-    if (!packed)
-        return NULL;
-    (void)storage__v1__event__pack(event, packed);
-    return storage__v1__event__unpack(NULL, length, packed);
-}
-
 static void on_event(const Storage__V1__Event *event, void *data)
 {
     struct feed *feed = data;
-    Storage__V1__Event *copy = feed->lost ? NULL : copy_event(event);
+    Storage__V1__Event *copy = feed->lost ? NULL : message_copy(&event->base);
     if (copy)
         push(feed, copy, event->epoch, event->seq);
     else

@@ -7,6 +7,7 @@
 #include "handle.h"
 
 #include "base/cleanup.h"
+#include "rpc/message.h"
 
 #include <assert.h>
 #include <errno.h>
@@ -111,20 +112,9 @@ static int find_client(struct storage *storage, const char *worker, struct rpc_c
 struct answer {
     bool done;
     uint64_t epoch;
-    ProtobufCMessage *output; /* ours */
+    ProtobufCMessage *output; /* a copy: the reply's own is the client's */
     struct err err;
 };
-
-/* The output is the client's: it is copied through its packed form. */
-static ProtobufCMessage *copy_message(const ProtobufCMessage *message)
-{
-    size_t length = protobuf_c_message_get_packed_size(message);
-    autofree uint8_t *packed = malloc(length + 1);
-    if (!packed)
-        return NULL;
-    (void)protobuf_c_message_pack(message, packed);
-    return protobuf_c_message_unpack(message->descriptor, NULL, length, packed);
-}
 
 static void on_done(const struct rpc_result *result, void *data)
 {
@@ -132,7 +122,7 @@ static void on_done(const struct rpc_result *result, void *data)
     answer->done = true;
     answer->epoch = result->epoch;
     err_copy(&answer->err, result->err);
-    if (result->output && !(answer->output = copy_message(result->output)))
+    if (result->output && !(answer->output = message_copy(result->output)))
         (void)err_errno(&answer->err, ENOMEM, NULL, "cannot keep the reply");
 }
 

@@ -64,12 +64,9 @@ bool booking_submit(struct booking_job *job, enum space_phase phase, struct rpc_
     booking->phase = phase;
     if (job->limits)
         home_begin(pool, &job->home, job->less_bytes);
-    if (executor_submit(pool, &job->base) == 0)
-        return true;
     autoerr struct err err = {0};
-    (void)err_set(&err, ERR_RESOURCE_EXHAUSTED, 0, pool->fsid,
-                  "too much waits for the pool already");
-    err_retryable(&err, BOOKING_RETRY_MS);
+    if (executor_submit(pool, &job->base, &err) == 0)
+        return true;
     booking->phase = before;
     answer_with_error(booking, &err);
     if (job->limits)

@@ -79,7 +79,7 @@ static void submit(struct cache *cache, struct pool *pool, struct cache_job *job
     autoerr struct err err = {0};
     cache->pool = pool;
     cache->job = job;
-    if (job && executor_submit(pool, &job->base) == 0)
+    if (job && executor_submit(pool, &job->base, NULL) == 0)
         return;
     cache->job = NULL;
     if (job)
@@ -339,7 +339,7 @@ void cache_check(struct cache *cache)
     if (!job)
         return;
     job->base = (struct pool_job){.work = check_work, .done = check_done};
-    if (executor_submit(cache->pool, &job->base) == 0)
+    if (executor_submit(cache->pool, &job->base, NULL) == 0)
         cache->job = job;
     else
         free_job(job);

@@ -9,6 +9,7 @@
 
 #include "base/log.h"
 #include "node.h"
+#include "rpc/message.h"
 
 #include <stdlib.h>
 #include <string.h>
@@ -21,32 +22,6 @@ enum {
 };
 
 static void list_begin(struct disks *disks);
-
-/* ---- copies ---- */
-
-Storage__V1__Disk *disks_copy_disk(const Storage__V1__Disk *disk)
-{
-    size_t size = storage__v1__disk__get_packed_size(disk);
-    uint8_t *packed = malloc(size ? size : 1);
-    if (!packed)
-        return NULL;
-    Storage__V1__Disk *copy =
-        storage__v1__disk__unpack(NULL, storage__v1__disk__pack(disk, packed), packed);
-    free(packed);
-    return copy;
-}
-
-static Storage__V1__Event *copy_event(const Storage__V1__Event *event)
-{
-    size_t size = storage__v1__event__get_packed_size(event);
-    uint8_t *packed = malloc(size ? size : 1);
-    if (!packed)
-        return NULL;
-    Storage__V1__Event *copy =
-        storage__v1__event__unpack(NULL, storage__v1__event__pack(event, packed), packed);
-    free(packed);
-    return copy;
-}
 
 /* ---- the table ---- */
 
@@ -95,7 +70,7 @@ static void drop(struct disks *disks, size_t at)
 
 static void put_copy(struct disks *disks, const Storage__V1__Disk *disk)
 {
-    Storage__V1__Disk *copy = disks_copy_disk(disk);
+    Storage__V1__Disk *copy = message_copy(&disk->base);
     if (copy)
         (void)put(&disks->list, &disks->n, copy);
     else
@@ -129,7 +104,7 @@ static void keep(struct disks *disks, const Storage__V1__Event *event)
 {
     Storage__V1__Event *copy = NULL;
     if (disks->n_backlog < DISKS_BACKLOG_MAX)
-        copy = copy_event(event);
+        copy = message_copy(&event->base);
     if (copy)
         disks->backlog[disks->n_backlog++] = copy;
     else
@@ -235,7 +210,7 @@ static void on_page(const struct rpc_result *result, void *data)
         return;
     }
     for (size_t i = 0; i < reply->n_disks; i++) {
-        Storage__V1__Disk *copy = disks_copy_disk(reply->disks[i]);
+        Storage__V1__Disk *copy = message_copy(&reply->disks[i]->base);
         if (copy)
             (void)put(&disks->incoming, &disks->n_incoming, copy);
     }

@@ -57,7 +57,4 @@ void disks_learn(struct disks *disks, const Storage__V1__Disk *disk);
 /* Has diskd read the disk again; what it finds comes as an event. */
 void disks_probe(struct disks *disks, const char *id);
 
-/* Deep copies; NULL without memory. Freed with storage__v1__…__free_unpacked(). */
-Storage__V1__Disk *disks_copy_disk(const Storage__V1__Disk *disk);
-
 #endif

@@ -10,7 +10,7 @@
 
 #include <stdio.h>
 
-enum { LANE_NAME_MAX = 64, REAPING_JOBS_MAX = 4, RETRY_ELSEWHERE_MS = 200 };
+enum { LANE_NAME_MAX = 64, REAPING_JOBS_MAX = 4, RETRY_ELSEWHERE_MS = 200, RETRY_BUSY_MS = 200 };
 
 static struct pool_job *as_job(struct lane_job *lane)
 {
@@ -163,9 +163,14 @@ static int submit(struct pool *pool, struct lane *lane, struct pool_job *job)
     return rc;
 }
 
-int executor_submit(struct pool *pool, struct pool_job *job)
+int executor_submit(struct pool *pool, struct pool_job *job, struct err *err)
 {
-    return submit(pool, pool->executor, job);
+    if (submit(pool, pool->executor, job) == 0)
+        return 0;
+    (void)err_set(err, ERR_RESOURCE_EXHAUSTED, 0, pool->fsid,
+                  "too much waits for the pool already");
+    err_retryable(err, RETRY_BUSY_MS);
+    return -ERR_RESOURCE_EXHAUSTED;
 }
 
 int executor_submit_reaping(struct pool *pool, struct pool_job *job)

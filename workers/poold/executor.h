@@ -47,8 +47,8 @@ int executor_open(uv_loop_t *loop, const char *fsid, struct lane **out_executor,
                   struct lane **out_reaping, struct err *err);
 
 /* -ERR_RESOURCE_EXHAUSTED when too many wait, or the pool is at its end: the job is still the
- * caller's. */
-int executor_submit(struct pool *pool, struct pool_job *job);
+ * caller's. `err` may be NULL. */
+int executor_submit(struct pool *pool, struct pool_job *job, struct err *err);
 int executor_submit_reaping(struct pool *pool, struct pool_job *job);
 
 #endif

@@ -197,7 +197,7 @@ static void settle(struct pool *pool)
         return;
     job->base = (struct pool_job){.work = settle_work, .done = settle_done, .changes = true};
     home_begin(pool, &job->change, 0);
-    if (executor_submit(pool, &job->base) == 0)
+    if (executor_submit(pool, &job->base, NULL) == 0)
         return;
     pool->home.n_changes--;
     free(job);

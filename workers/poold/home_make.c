@@ -52,18 +52,18 @@ static int begin(struct pool *pool, struct rpc_call *call, struct err *err)
         return err_set(err, ERR_RESOURCE_EXHAUSTED, 0, pool->fsid,
                        "the pool %s has no room for the directory of a 0-db", pool->fsid);
     struct make_job *job = calloc(1, sizeof *job);
+    rc = job ? 0 : err_set(err, ERR_RESOURCE_EXHAUSTED, 0, pool->fsid, "no memory to make it");
     if (job) {
         job->base = (struct pool_job){.work = make_work, .done = make_done, .changes = true};
         job->call = call;
         home_begin(pool, &job->change, 0);
-        if (executor_submit(pool, &job->base) == 0)
+        rc = executor_submit(pool, &job->base, err);
+        if (rc == 0)
             return 0;
         home_cancel(pool);
         free(job);
     }
     home_drop_unmade(pool);
-    rc = err_set(err, ERR_RESOURCE_EXHAUSTED, 0, pool->fsid, "too much waits for the pool already");
-    err_retryable(err, BOOKING_RETRY_MS);
     return rc;
 }
 

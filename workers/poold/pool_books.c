@@ -229,7 +229,7 @@ static void repair(struct pool *pool, struct space *const *spaces, size_t n)
     job->n = n;
     for (size_t i = 0; i < n; i++)
         job->records[i] = spaces[i]->record;
-    if (executor_submit(pool, &job->base) < 0)
+    if (executor_submit(pool, &job->base, NULL) < 0)
         free(job);
 }
 
@@ -401,7 +401,7 @@ void pool_books_refresh(struct pool *pool)
         return;
     job->base = (struct pool_job){.work = survey_work, .done = survey_done};
     pool->n_gone_groups = 0;
-    pool->surveying = executor_submit(pool, &job->base) == 0;
+    pool->surveying = executor_submit(pool, &job->base, NULL) == 0;
     if (!pool->surveying)
         free(job);
 }

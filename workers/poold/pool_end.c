@@ -119,7 +119,7 @@ static bool submit_close(struct pool *pool)
     job->how = pool->ending.how;
     job->has_cache = pool->cache != NULL;
     (void)snprintf(job->cache_path, sizeof job->cache_path, "%s", pool->node->settings->cache_path);
-    if (executor_submit(pool, &job->base) < 0) {
+    if (executor_submit(pool, &job->base, NULL) < 0) {
         free(job);
         return false;
     }

@@ -12,6 +12,7 @@
 #include "executor.h"
 #include "node.h"
 #include "pool_books.h"
+#include "rpc/message.h"
 
 #include <stdio.h>
 #include <stdlib.h>
@@ -288,7 +289,7 @@ static bool fill(struct pool_opening *opening, const struct pool *pool,
     (void)snprintf(opening->fsid, sizeof opening->fsid, "%s", pool->fsid);
     bool whole = opening->mount_root && opening->cache_path;
     for (size_t i = 0; i < assembly->n_members; i++) {
-        Storage__V1__Disk *disk = disks_copy_disk(assembly->members[i]);
+        Storage__V1__Disk *disk = message_copy(&assembly->members[i]->base);
         opening->disks[i] = disk;
         opening->spec.n_members = i + 1;
         if (!disk)
@@ -334,7 +335,7 @@ void pool_open_go_on(struct pool *pool)
     opening->base.work = open_work;
     opening->base.done = open_done;
     opening->base.barrier = true;
-    if (executor_submit(pool, &opening->base) < 0) {
+    if (executor_submit(pool, &opening->base, NULL) < 0) {
         pool->volume = take_ptr(opening->stale);
         cannot_begin(pool, opening);
     }

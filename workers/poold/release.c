@@ -73,12 +73,9 @@ static void mark_begin(struct space *space, struct rpc_call *call)
     memcpy(job->id, space->record.id, sizeof job->id);
     job->claim.id = job->id;
     space->phase = SPACE_RELEASING;
-    if (executor_submit(space->pool, &job->base) == 0)
-        return;
     autoerr struct err err = {0};
-    (void)err_set(&err, ERR_RESOURCE_EXHAUSTED, 0, space->pool->fsid,
-                  "too much waits for the pool already");
-    err_retryable(&err, RETRY_BUSY_MS);
+    if (executor_submit(space->pool, &job->base, &err) == 0)
+        return;
     space->phase = SPACE_LIVE;
     answer_with_error(space, &err);
     free(job);

@@ -283,12 +283,9 @@ static void build_begin(struct space *space, struct rpc_call *call)
     job->base = (struct pool_job){.work = build_work, .done = build_done, .changes = true};
     job->space = space;
     job->record = space->record;
-    if (executor_submit(space->pool, &job->base) == 0)
-        return;
     autoerr struct err err = {0};
-    (void)err_set(&err, ERR_RESOURCE_EXHAUSTED, 0, space->pool->fsid,
-                  "too much waits for the pool already");
-    err_retryable(&err, RETRY_BUSY_MS);
+    if (executor_submit(space->pool, &job->base, &err) == 0)
+        return;
     answer_with_error(space, &err);
     free(job);
     unbook(space);

@@ -15,6 +15,7 @@
 #include "events.h"
 #include "node.h"
 #include "pool_end.h"
+#include "rpc/message.h"
 
 #include <stdio.h>
 #include <stdlib.h>
@@ -107,7 +108,7 @@ static void on_wiped(const struct rpc_result *result, void *data)
         return;
     }
     const Storage__V1__Disk *disk = (const Storage__V1__Disk *)result->output;
-    wipe->disks[wipe->n_wiped] = disks_copy_disk(disk);
+    wipe->disks[wipe->n_wiped] = message_copy(&disk->base);
     if (!wipe->disks[wipe->n_wiped]) {
         autoerr struct err err = {0};
         (void)err_set(&err, ERR_RESOURCE_EXHAUSTED, 0, wipe->fsid,

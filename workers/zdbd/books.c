@@ -8,6 +8,7 @@
 #include "base/cleanup.h"
 #include "base/log.h"
 #include "node.h"
+#include "rpc/message.h"
 
 #include <stdio.h>
 #include <stdlib.h>
@@ -75,16 +76,13 @@ static bool is_touched(const struct books *books, const char *id)
 
 static bool keep_page(struct books *books, const Storage__V1__ListBookingsReply *page)
 {
-    size_t size = storage__v1__list_bookings_reply__get_packed_size(page);
-    autofree uint8_t *packed = malloc(size ? size : 1);
     Storage__V1__ListBookingsReply **grown =
         reallocarray(books->pages, books->n_pages + 1, sizeof(Storage__V1__ListBookingsReply *));
     if (grown)
         books->pages = grown;
-    if (!packed || !grown || books->n_pages == PAGES_MAX)
+    if (!grown || books->n_pages == PAGES_MAX)
         return false;
-    Storage__V1__ListBookingsReply *copy = storage__v1__list_bookings_reply__unpack(
-        NULL, storage__v1__list_bookings_reply__pack(page, packed), packed);
+    Storage__V1__ListBookingsReply *copy = message_copy(&page->base);
     if (copy)
         books->pages[books->n_pages++] = copy;
     return copy != NULL;
