@@ -300,8 +300,9 @@ static int load_once(struct load *load)
     rc = find_pairs(load);
     if (rc == 0)
         rc = settle_files(load);
+    bool made = ns->n_pairs == 0;
     if (rc == 0)
-        rc = ns->n_pairs == 0 ? create(load) : check_headers(load);
+        rc = made ? create(load) : check_headers(load);
     if (rc == 0)
         rc = ns->mode == FORMAT_SEQ ? load_sequential(load) : load_user(load);
     append_end(&load->index);
@@ -311,8 +312,9 @@ static int load_once(struct load *load)
     ns_activate(ns, active->data_size, active->index_size);
     /* It may stand in the kernel's memory alone, and whoever reads it takes it for written. */
     ns->sync_from = 0;
-    rc = sync_now(ns);
-    if (rc == 0 && (step_around(fsync(ns->data_dir)) < 0 || step_around(fsync(ns->index_dir)) < 0))
+    rc = made ? 0 : sync_now(ns); /* what was made is synced */
+    if (rc == 0 && !made &&
+        (step_around(fsync(ns->data_dir)) < 0 || step_around(fsync(ns->index_dir)) < 0))
         rc = -errno;
     if (rc < 0)
         return err_errno(load->err, -rc, ns->name, "cannot sync what was loaded");
