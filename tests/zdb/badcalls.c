@@ -77,6 +77,8 @@ static void take_ticket(void)
 static int sync_file(int fd, long number)
 {
     struct stat status;
+    if (page)
+        page->synced++;
     take_ticket();
     bool failed = fails(BADCALL_SYNC);
     int error = errno, rc = failed ? -1 : (int)syscall(number, fd);

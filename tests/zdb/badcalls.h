@@ -32,6 +32,7 @@ struct badcalls {
     /* Syncs of threads but the first wait for one of these; below 0: for nothing. */
     _Atomic int tickets;
     _Atomic int waited;       /* that had to, ever */
+    _Atomic int synced;       /* syncs that were asked for */
     _Atomic int unlinks_held; /* unlinks of threads but the first wait for its end */
 };
 

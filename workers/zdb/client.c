@@ -337,7 +337,7 @@ void client_receive(struct client *client)
         server_queue_read(server, client);
     /* Long replies go out while the processor has them at hand, unless they may tell of what is
      * gathered and not written yet. */
-    if (out_size(&client->out) >= SEND_SOON && server->n_written == 0)
+    if (out_size(&client->out) >= SEND_SOON && !server_is_to_write(server))
         client_send(client);
 }
 

@@ -41,7 +41,7 @@ static const struct command commands[] = {
     {"NSNEW", command_nsnew, COMMAND_ADMIN},
     {"NSDEL", command_nsdel, COMMAND_ADMIN},
     {"NSLIST", command_nslist, 0},
-    {"NSSET", command_nsset, COMMAND_ADMIN},
+    {"NSSET", command_nsset, COMMAND_ADMIN | COMMAND_SETTING},
     {"NSINFO", command_nsinfo, 0},
     {"NSJUMP", command_nsjump, COMMAND_ADMIN | COMMAND_NAMESPACE},
     {"SELECT", command_select, COMMAND_QUIET},
@@ -174,6 +174,8 @@ void command_run(struct client *client, const uint8_t *bytes)
     const struct command *command = command_find(all[0].at, all[0].size);
     bool goes_on = client->next_arg > 0, is_first = !goes_on && !client->again;
     client->again = false;
+    if (client->server->n_settings > 0 && !(command && command->flags & COMMAND_SETTING))
+        settings_write(client->server);
     if (is_first) {
         client->failed = false;
         client->server->counters.commands++;

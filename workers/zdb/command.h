@@ -29,6 +29,7 @@ enum command_flag {
     COMMAND_NAMESPACE = 4, /* needs one that is in service */
     COMMAND_ONE_KEY = 8,   /* exactly one argument that is not empty */
     COMMAND_QUIET = 16,    /* a mirror is not told: it holds a secret, or is a session's own */
+    COMMAND_SETTING = 32,  /* runs while other settings wait to be written: settings.c */
 };
 
 struct command {

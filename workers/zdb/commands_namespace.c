@@ -226,26 +226,14 @@ static const struct property *find_property(const struct arg *name)
     return NULL;
 }
 
-/* In the descriptor first, or not at all. */
+/* In memory; NULL, or why it was not. */
 static const char *set_property(struct ns *ns, const struct property *property, const char *value)
 {
-    uint64_t maxsize = ns->maxsize;
-    bool is_public = ns->is_public, worm = ns->worm;
-    char password[sizeof ns->password];
-    memcpy(password, ns->password, sizeof password);
+    if (property->is_kept && !settings_begin(ns))
+        return "-Internal memory error";
     const char *refusal = property->set(ns, value);
-    if (refusal || !property->is_kept)
-        return refusal;
-    int rc = ns_write_descriptor(ns);
-    ns->described = ns->described || rc == 0;
-    if (rc == 0)
-        return NULL;
-    log_warning("descriptor cannot be written", "namespace", ns->name, "why", strerror(-rc));
-    ns->maxsize = maxsize;
-    ns->is_public = is_public;
-    ns->worm = worm;
-    memcpy(ns->password, password, sizeof password);
-    return "-Cannot write data right now";
+    ns->described = ns->described || property->is_kept;
+    return refusal;
 }
 
 /* What is wrong with the request itself; NULL if nothing. */
@@ -277,12 +265,14 @@ void command_nsset(struct client *client, const struct args *args)
         command_text(&args->at[3], value, sizeof value);
         refusal = set_property(ns, property, value);
     }
-    if (refusal) {
+    if (refusal)
         command_error(client, refusal);
-        return;
-    }
-    tell_hook(client, "namespace-updated", ns->name);
-    command_ok(client);
+    else if (property && property->is_kept)
+        settings_answer(client, ns);
+    else
+        command_ok(client);
+    if (!client->failed)
+        tell_hook(client, "namespace-updated", ns->name);
 }
 
 /* --- NSJUMP, RELOAD, FLUSH, COMPACT ---------------------------------------------------------- */

@@ -116,6 +116,8 @@ void commit_refuse_unsynced(struct server *server)
 
 void commit_write(struct server *server)
 {
+    if (server->n_settings > 0)
+        settings_write(server);
     for (size_t i = 0; i < server->n_written; i++) {
         struct ns *ns = server->written[i];
         int rc = ns->damaged ? 0 : ns_flush(ns);

@@ -133,6 +133,7 @@ void ns_close(struct ns *ns)
         return;
     ns_unload(ns);
     close_dirs(ns);
+    free(ns->before);
     free(ns);
 }
 

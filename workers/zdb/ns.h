@@ -81,6 +81,7 @@ struct ns {
     char password[FORMAT_PASSWORD_MAX + 1];
     uint64_t maxsize;
     bool is_public, worm;
+    struct ns_settings *before; /* settings.c: while a change of these waits to be written; owned */
     bool described; /* these are its descriptor's; while they are not, nobody may select it */
     enum ns_gate gate;
 

@@ -168,6 +168,19 @@ void out_cut(struct out *out, uint64_t position)
     out->end = out->begin + (size_t)(position - out->sent);
 }
 
+void out_replace(struct out *out, uint64_t position, size_t size, const char *line)
+{
+    size_t length = strlen(line), before = (size_t)(position - out->sent);
+    size_t behind = out_size(out) - before - size;
+    if (!out_reserve(out, length + 2))
+        return;
+    uint8_t *at = out->bytes + out->begin + before;
+    memmove(at + length + 2, at + size, behind);
+    memcpy(at, line, length);
+    memcpy(at + length, "\r\n", 2);
+    out->end = out->begin + before + length + 2 + behind;
+}
+
 void out_sent(struct out *out, size_t size)
 {
     out->sent += size;

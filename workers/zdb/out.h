@@ -45,6 +45,8 @@ void out_array(struct out *out, size_t n);
 void out_bulk_head(struct out *out, size_t size);
 /* Takes back all behind this position, which must not be sent yet. */
 void out_cut(struct out *out, uint64_t position);
+/* A line in place of so many bytes at this position, which are not sent yet. */
+void out_replace(struct out *out, uint64_t position, size_t size, const char *line);
 /* So many bytes from the front are sent. */
 void out_sent(struct out *out, size_t size);
 void out_free(struct out *out);

@@ -75,7 +75,7 @@ static void send_queued(struct server *server)
             client->queued = false;
             client_send(client);
         }
-        if (server->n_written > 0)
+        if (server_is_to_write(server))
             return; /* some went on and wrote: that is written first */
     }
 }
@@ -105,7 +105,7 @@ static void end_turn(struct server *server)
         send_queued(server);
         if (server->budget.lacking_since_ms > 0)
             budget_relieve(server);
-    } while (server->n_written > 0);
+    } while (server_is_to_write(server));
     commit_end_turn(server);
     free_dead(server);
 }

@@ -19,7 +19,15 @@
 #include <stdint.h>
 #include <stdio.h>
 
-enum { SERVER_SHARED = 256 << 10, SERVER_LISTENERS = 2 };
+enum { SERVER_SHARED = 256 << 10, SERVER_LISTENERS = 2, SERVER_SETTINGS = 64 };
+
+/* A property of a namespace that was changed, and is not in its descriptor yet. */
+struct setting {
+    struct ns *ns;
+    struct client *client;
+    uint64_t reply; /* where it is in what the client is told */
+    bool failed;
+};
 
 /* What INFO tells. */
 struct server_counters {
@@ -55,6 +63,8 @@ struct server {
     uint8_t *shared;     /* SERVER_SHARED bytes, into which clients are read */
     struct ns **written; /* in this turn */
     size_t n_written, written_room;
+    struct setting settings[SERVER_SETTINGS];
+    size_t n_settings;
     uint64_t now_ms;      /* monotonic, of this turn */
     uint32_t time;        /* unix seconds, of this turn */
     uint64_t sync_due_ms; /* 0: nothing waits for a sync */
@@ -95,6 +105,18 @@ void commit_hear(struct server *server);
 void commit_refuse_unsynced(struct server *server);
 void commit_sync(struct server *server);
 void commit_end_turn(struct server *server);
+
+/* settings.c: before a property is changed that its descriptor has. False without memory. */
+bool settings_begin(struct ns *ns);
+/* Says OK, which is true once it is written. */
+void settings_answer(struct client *client, struct ns *ns);
+/* Writes the descriptors that have changed. */
+void settings_write(struct server *server);
+/* Nothing that clients are told may go out before it is written. */
+static inline bool server_is_to_write(const struct server *server)
+{
+    return server->n_written > 0 || server->n_settings > 0;
+}
 
 /* listen.c: sockets, and server->identity. */
 int listen_bind(struct server *server, struct err *err);

@@ -1,0 +1,157 @@
+/*
+ * Properties of namespaces that change together are written together; nobody is told of one that is
+ * not on the disk, and none is served.
+ */
+#include "faulty.h"
+#include "script.h"
+
+#include <errno.h>
+#include <stdlib.h>
+
+/* Two roots, two files, two directories, a descriptor and its directory. */
+enum { SYNCS_OF_NSNEW = 8, SYNCS_OF_DESCRIPTOR = 2 };
+
+/* These requests in one write. */
+static void send_together(unsigned number, const char *const *requests, size_t n)
+{
+    struct peer_bytes all = {0};
+    for (size_t i = 0; i < n; i++) {
+        size_t size;
+        autofree uint8_t *request = request_parse(requests[i], &size);
+        peer_put(&all, request, size);
+    }
+    assert_true(client_send(on(number), all.at, all.size));
+    peer_bytes_free(&all);
+}
+
+#define together(number, ...)                                                                      \
+    send_together(number, (const char *const[]){__VA_ARGS__},                                      \
+                  array_length(((const char *const[]){__VA_ARGS__})))
+
+static void expect_info(const char *line)
+{
+    autofree char *text = ask_bulk(2, "NSINFO a", NULL);
+    if (!strstr(text, line))
+        fail_msg("NSINFO does not say %s:\n%s", line, text);
+}
+
+static void settings_that_come_together_are_synced_together(void)
+{
+    faulty_start(NULL);
+    ask(1, "PING", "+PONG");
+    bad->synced = 0;
+    together(1, "NSNEW a", "NSSET a maxsize 5000", "NSSET a worm 1", "NSSET a password secret",
+             "NSSET a public 0", "PING");
+    for (unsigned i = 0; i < 5; i++)
+        ask(1, "", "+OK");
+    ask(1, "", "+PONG");
+    assert_in_range(bad->synced, 1, SYNCS_OF_NSNEW + SYNCS_OF_DESCRIPTOR);
+    faulty_restart(NULL);
+    expect_info("public: no\nworm: yes");
+    expect_info("data_limits_bytes: 5000");
+    ask(1, "SELECT a", "-Namespace protected and private");
+    ask(1, "SELECT a secret", "+OK");
+}
+
+static void a_setting_that_cannot_be_written_is_as_it_was(void)
+{
+    faulty_start(NULL);
+    ask(1, "NSNEW a", "+OK");
+    ask(1, "NSSET a maxsize 5000", "+OK");
+    faulty_arm(BADCALL_RENAME, 0, 1, ENOSPC);
+    ask(1, "NSSET a maxsize 6000", "-Cannot write data right now");
+    expect_info("data_limits_bytes: 5000");
+    ask(1, "NSSET a maxsize 7000", "+OK");
+    faulty_restart(NULL);
+    expect_info("data_limits_bytes: 7000");
+}
+
+/* Each is told so in its place, and all else goes on. */
+static void none_of_several_that_cannot_be_written_is_acknowledged(void)
+{
+    faulty_start(NULL);
+    ask(1, "NSNEW a", "+OK");
+    ask(3, "SET key value", "=key");
+    faulty_arm(BADCALL_RENAME, 0, 1, ENOSPC);
+    together(1, "PING", "NSSET a maxsize 6000", "NSSET a mode seq", "NSSET a public 0", "PING");
+    ask(1, "", "+PONG");
+    ask(1, "", "-Cannot write data right now");
+    ask(1, "", "+OK");
+    ask(1, "", "-Cannot write data right now");
+    ask(1, "", "+PONG");
+    expect_info("public: yes\n");
+    expect_info("data_limits_bytes: 0\n");
+    ask(3, "SET key other", "=key");
+}
+
+static void more_than_are_written_at_once_are_written(void)
+{
+    enum { MANY = 150 };
+    const char *requests[MANY];
+    faulty_start(NULL);
+    ask(1, "NSNEW a", "+OK");
+    for (unsigned i = 0; i < MANY; i++)
+        requests[i] = i % 2 ? "NSSET a maxsize 6000" : "NSSET a nonsense 1";
+    faulty_arm(BADCALL_RENAME, 1, 1, ENOSPC);
+    send_together(1, requests, MANY);
+    for (unsigned i = 0; i < MANY; i++)
+        ask(1, "",
+            i % 2 == 0 ? "-Invalid property"
+            : i < 128  ? "+OK"
+                       : "-Cannot write data right now");
+    expect_info("data_limits_bytes: 6000\n");
+}
+
+/* Whoever is let in by a password is let in by one that stays. */
+static void a_session_begins_with_what_is_on_the_disk(void)
+{
+    faulty_start(NULL);
+    ask(1, "NSNEW a", "+OK");
+    ask(1, "NSSET a password secret", "+OK");
+    ask(1, "NSSET a public 0", "+OK");
+    faulty_arm(BADCALL_RENAME, 0, 1, ENOSPC);
+    together(1, "NSSET a password *", "SELECT a");
+    ask(1, "", "-Cannot write data right now");
+    ask(1, "", "-Namespace protected and private");
+}
+
+/* What is loaded again has what was just said of it. */
+static void a_setting_outlives_a_reload_behind_it(void)
+{
+    faulty_start(NULL);
+    ask(1, "NSNEW a", "+OK");
+    together(1, "NSSET a maxsize 6000", "RELOAD a", "NSSET a worm 1");
+    for (unsigned i = 0; i < 3; i++)
+        ask(1, "", "+OK");
+    expect_info("worm: yes\n");
+    expect_info("data_limits_bytes: 6000\n");
+    faulty_restart(NULL);
+    expect_info("worm: yes\n");
+    expect_info("data_limits_bytes: 6000\n");
+}
+
+static void a_removed_namespace_is_not_described(void)
+{
+    faulty_start(NULL);
+    together(1, "NSNEW a", "NSSET a maxsize 6000", "NSDEL a", "NSNEW a", "PING");
+    for (unsigned i = 0; i < 4; i++)
+        ask(1, "", "+OK");
+    ask(1, "", "+PONG");
+    expect_info("data_limits_bytes: 0\n");
+    ask(1, "NSSET a maxsize 7000", "+OK");
+    expect_info("data_limits_bytes: 7000\n");
+}
+
+int main(int argc, char **argv)
+{
+    static const struct zdb_case cases[] = {
+        zdb_case(settings_that_come_together_are_synced_together),
+        zdb_case(a_setting_that_cannot_be_written_is_as_it_was),
+        zdb_case(none_of_several_that_cannot_be_written_is_acknowledged),
+        zdb_case(more_than_are_written_at_once_are_written),
+        zdb_case(a_session_begins_with_what_is_on_the_disk),
+        zdb_case(a_setting_outlives_a_reload_behind_it),
+        zdb_case(a_removed_namespace_is_not_described),
+    };
+    return zdb_main(argc, argv, "zdb_settings", cases, array_length(cases));
+}
