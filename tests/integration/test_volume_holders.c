@@ -293,13 +293,43 @@ static void who_cannot_be_looked_for_is_not_taken_for_nobody(void)
             want_begin(at);
             int rc = volume_find_holders(volume, &claim, 1, &err);
             whole = !want_end();
-            if (rc == 0 && claim.holders.count == 0)
+            if (rc == 0 && claim.rc == 0 && claim.holders.count == 0)
                 fail_msg("holder %zu was not seen after call %ld had failed", i, at);
             holders_clear(&claim.holders);
         }
         holder_end(pid);
         space_release(volume, record.id);
     }
+    pool_close(volume);
+}
+
+/* Somebody's broken space is no reason to keep another's. */
+static void one_that_cannot_be_told_of_spoils_no_other(void)
+{
+    struct pool pool;
+    pool_make(&pool, LABEL);
+    struct volume *volume = pool_open(&pool);
+    struct record records[] = {space_make(volume, 64 * MiB), space_make(volume, 64 * MiB),
+                               space_make(volume, 64 * MiB)};
+    autofree char *data = space_path(volume, &records[0], "");
+    data[strlen(data) - 1] = '\0';
+    autofree char *aside = path_format("%s-aside", data);
+    assert_int_equal(rename(data, aside), 0);
+    file_write(data, "x", 1);
+    autofree char *held = space_path(volume, &records[1], "");
+    pid_t pid = holder_start(hold_directory, held);
+    autoerr struct err err = {0}, why = {0};
+    struct volume_claim claims[] = {
+        {.id = records[0].id, .err = &why}, {.id = records[1].id}, {.id = records[2].id}};
+    assert_ok(volume_find_holders(volume, claims, array_length(claims), &err), &err);
+    assert_refused(claims[0].rc, &why, why.code, "cannot tell who holds it");
+    assert_int_equal(claims[1].rc, 0);
+    assert_int_equal(claims[1].holders.count, 1);
+    assert_int_equal(claims[2].rc, 0);
+    assert_int_equal(claims[2].holders.count, 0);
+    for (size_t i = 0; i < array_length(claims); i++)
+        holders_clear(&claims[i].holders);
+    holder_end(pid);
     pool_close(volume);
 }
 
@@ -364,6 +394,7 @@ int main(int argc, char **argv)
         harness_case(a_mount_in_our_namespace_holds),
         harness_case(the_kernel_holds_too),
         harness_case(who_cannot_be_looked_for_is_not_taken_for_nobody),
+        harness_case(one_that_cannot_be_told_of_spoils_no_other),
         harness_case(all_are_counted_and_some_are_listed),
         harness_case(a_crowd_is_walked_once_for_many_claims),
     };

@@ -56,6 +56,7 @@ static void find_holders(struct lane_job *first)
                 continue;
             jobs[n] = as_job(next);
             claims[n] = *jobs[n]->claim;
+            claims[n].err = &jobs[n]->claim_err;
             n++;
         }
         if (n == 0)
@@ -64,8 +65,9 @@ static void find_holders(struct lane_job *first)
         int rc = volume_find_holders(jobs[0]->volume, claims, n, &err);
         for (size_t i = 0; i < n; i++) {
             *jobs[i]->claim = claims[i];
-            jobs[i]->claim_rc = rc;
-            err_copy(&jobs[i]->claim_err, &err);
+            jobs[i]->claim_rc = rc < 0 ? rc : claims[i].rc;
+            if (rc < 0)
+                err_copy(&jobs[i]->claim_err, &err);
         }
     }
 }

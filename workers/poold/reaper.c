@@ -45,15 +45,17 @@ static void ask_holders(struct reap_job *job)
 {
     struct volume_claim claims[BATCH_MAX] = {0};
     autoerr struct err err = {0};
-    for (size_t i = 0; i < job->n; i++)
+    for (size_t i = 0; i < job->n; i++) {
         claims[i].id = job->items[i].id;
+        claims[i].err = &job->items[i].err;
+    }
     int rc = volume_find_holders(job->base.volume, claims, job->n, &err);
     for (size_t i = 0; i < job->n; i++) {
         struct reap_item *item = &job->items[i];
-        item->rc = rc;
+        item->rc = rc < 0 ? rc : claims[i].rc;
         if (rc < 0) {
             err_copy(&item->err, &err);
-        } else {
+        } else if (item->rc == 0) {
             item->rc = holders_refuse(&claims[i].holders, item->id, &item->err);
             item->held = item->rc < 0;
         }

@@ -241,6 +241,8 @@ int volume_reap(const struct volume *volume, const char *id, uint32_t wait_ms,
 /* Whether a space may be destroyed; one walk of /proc answers for all claims. */
 struct volume_claim {
     const char *id;         /* in spaces/ or weak/; one that is not there is held by nobody */
+    int rc;                 /* not 0: of this one it cannot be told, and it may be held */
+    struct err *err;        /* the caller's, for that; or NULL */
     struct holders holders; /* zero before; holders_clear() after; see holders_refuse() */
 };
 int volume_find_holders(const struct volume *volume, struct volume_claim *claims, size_t n_claims,

@@ -78,11 +78,10 @@ static int find_all(const struct volume *volume, struct volume_claim *claims, si
                     struct gathered *gathered, struct holders_target *targets, struct err *err)
 {
     for (size_t i = 0; i < n_claims; i++) {
-        int rc = gather(volume, claims[i].id, &gathered[i], err);
+        int rc = gather(volume, claims[i].id, &gathered[i], claims[i].err);
         if (rc == -ERR_NOT_FOUND)
-            err_clear(err);
-        else if (rc < 0)
-            return rc;
+            err_clear(claims[i].err);
+        claims[i].rc = rc == -ERR_NOT_FOUND ? 0 : rc;
         targets[i] =
             (struct holders_target){.devices = gathered[i].devices, .n_devices = gathered[i].count};
         if (rc == 0) {
