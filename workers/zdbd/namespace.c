@@ -86,6 +86,18 @@ struct namespace *namespaces_find_name(const struct namespaces *all, const char 
     return found;
 }
 
+bool namespaces_one_ends(const struct namespaces *all, const struct pool *pool,
+                         Storage__V1__DiskType type)
+{
+    for (size_t i = 0; i < all->n; i++) {
+        const struct namespace *space = all->by_id[i];
+        bool ends = space->phase == NAMESPACE_UNDONE || space->phase == NAMESPACE_DYING;
+        if (ends && space->pool && (pool ? space->pool == pool : space->pool->disk_type == type))
+            return true;
+    }
+    return false;
+}
+
 /* ---- life ---- */
 
 static bool grow(struct namespaces *all)

@@ -61,6 +61,10 @@ struct namespace *namespaces_find(const struct namespaces *all, const char *id);
 /* By the caller's name, among those that are there or being made; pools that met later may carry
  * the same: then the one with the lowest id. */
 struct namespace *namespaces_find_name(const struct namespaces *all, const char *name);
+/* Whether one is being removed, whose bytes are booked until then: from this pool, or from any of
+ * the type if it is NULL. */
+bool namespaces_one_ends(const struct namespaces *all, const struct pool *pool,
+                         Storage__V1__DiskType type);
 /* The first whose id is greater than `id`, as an index into by_id. */
 size_t namespaces_after(const struct namespaces *all, const char *id);
 
