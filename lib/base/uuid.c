@@ -1,12 +1,16 @@
 /* UUIDs, see the header. */
 #include "base/uuid.h"
 
+#include "base/cleanup.h"
 #include "base/log.h"
 
+#include <errno.h>
+#include <fcntl.h>
 #include <nettle/sha1.h>
 #include <stdio.h>
 #include <string.h>
 #include <sys/random.h>
+#include <unistd.h>
 
 void uuid_format(const uint8_t bytes[16], char out_text[UUID_TEXT_SIZE])
 {
@@ -55,4 +59,16 @@ bool uuid_valid(const char *text)
             return false;
     }
     return true;
+}
+
+int uuid_of_boot(char out_text[UUID_TEXT_SIZE])
+{
+    char text[UUID_TEXT_SIZE] = "";
+    autoclose int fd = open("/proc/sys/kernel/random/boot_id", O_RDONLY | O_CLOEXEC);
+    if (fd < 0 || read(fd, text, sizeof text - 1) < 0)
+        return -errno;
+    if (!uuid_valid(text))
+        return -EBADMSG;
+    memcpy(out_text, text, sizeof text);
+    return 0;
 }

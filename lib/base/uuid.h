@@ -18,5 +18,7 @@ void uuid_derive(const char *const *names, size_t n, char out_text[UUID_TEXT_SIZ
 void uuid_format(const uint8_t bytes[16], char out_text[UUID_TEXT_SIZE]);
 /* True for exactly the form above. */
 bool uuid_valid(const char *text);
+/* The one that the kernel gives each boot; 0, or -errno. */
+int uuid_of_boot(char out_text[UUID_TEXT_SIZE]);
 
 #endif

@@ -159,7 +159,21 @@ static int wipe_pool(struct storage *storage, const char *fsid, const char *requ
     return storage_call(storage, "storage.v1.PoolService/Wipe", &request, &reply, err);
 }
 
-/* The only pool there is: in the end the node always has one, for it makes itself another. */
+/* A poold that was killed in the midst of it leaves the pool, or a disk that diskd makes blank. */
+static bool is_settled(struct node *node, void *data)
+{
+    const struct disk *disk = data;
+    autoreply Storage__V1__ListPoolsReply *pools = NULL;
+    autoreply Storage__V1__Disk *seen = NULL;
+    if (call_pools(node->storage, &pools, NULL) != 0 ||
+        call_disk(node->storage, disk->path, &seen, NULL) != 0)
+        return false;
+    return pools->n_pools == 1
+               ? pools->pools[0]->state == STORAGE__V1__POOL_STATE__POOL_STATE_MOUNTED
+               : seen->state == STORAGE__V1__DISK_STATE__DISK_STATE_BLANK;
+}
+
+/* The only pool there is. */
 static char *wait_for_pool(struct node *node)
 {
     autoerr struct err err = {0};
@@ -172,7 +186,7 @@ static char *wait_for_pool(struct node *node)
 
 /* False when the pool was wiped before the n-th step. Then the wipe is asked for again, with the
  * same request id and with another, until there is no such pool any more. */
-static bool wipe_is_cut(struct node *node, unsigned n)
+static bool wipe_is_cut(struct node *node, struct disk *disk, unsigned n)
 {
     autoerr struct err err = {0};
     autofree char *fsid = wait_for_pool(node);
@@ -190,7 +204,7 @@ static bool wipe_is_cut(struct node *node, unsigned n)
     if (killed) {
         assert_refused(rc, &err, ERR_UNAVAILABLE, "");
         (void)node_wait_worker(node, "poold", old.epoch);
-        free(wait_for_pool(node));
+        node_wait(node, is_settled, disk, "the pool is there, or its disk is blank");
         while ((rc = wipe_pool(node->storage, fsid, request_id, &err)) == -ERR_ABORTED)
             ;
         if (rc != -ERR_NOT_FOUND)
@@ -198,6 +212,8 @@ static bool wipe_is_cut(struct node *node, unsigned n)
     }
     rc = wipe_pool(node->storage, fsid, "", &err);
     assert_int_equal(rc, -ERR_NOT_FOUND);
+    autoreply Storage__V1__PrepareReply *prepared = NULL;
+    assert_ok(call_prepare(node->storage, disk->path, &prepared, &err), &err);
     autofree char *next = wait_for_pool(node);
     assert_string_not_equal(next, fsid);
     poolnode_must_hold(node, next, 0);
@@ -206,14 +222,15 @@ static bool wipe_is_cut(struct node *node, unsigned n)
 
 static void a_wipe_is_cut_at_every_step(void)
 {
-    struct node *node = node_create(disk_create(DISK_BYTES, DISK_SSD));
+    struct disk *disk = disk_create(DISK_BYTES, DISK_SSD);
+    struct node *node = node_create(disk);
     node_set(node, "spaces.headroom", "0");
     node_set(node, "supervisor.healthy_ms", "1");
     steps = steps_watch(node, "poold");
     steps_spare(steps);
     node_start(node);
     unsigned n = 1;
-    while (n < STEPS_MAX && wipe_is_cut(node, n))
+    while (n < STEPS_MAX && wipe_is_cut(node, disk, n))
         n++;
     steps_forget(steps);
     assert_in_range(n, 5, STEPS_MAX - 1);
@@ -236,7 +253,8 @@ static void *wipe_and_forget(void *data)
 static void poold_dies_while_diskd_wipes(void)
 {
     enum { MANY = 1 << 20, APART = 5, TIMES = 8 };
-    struct node *node = node_create(disk_create(DISK_BYTES, DISK_SSD));
+    struct disk *disk = disk_create(DISK_BYTES, DISK_SSD);
+    struct node *node = node_create(disk);
     node_set(node, "supervisor.healthy_ms", "1");
     steps = steps_watch(node, "diskd");
     node_start(node);
@@ -251,6 +269,10 @@ static void poold_dies_while_diskd_wipes(void)
         assert_int_equal(pthread_join(wiper.thread, NULL), 0);
         storage_close(wiper.storage);
         (void)node_wait_worker(node, "poold", old.epoch);
+        node_wait(node, is_settled, disk, "the wipe is over");
+        autoerr struct err err = {0};
+        autoreply Storage__V1__PrepareReply *prepared = NULL;
+        assert_ok(call_prepare(node->storage, disk->path, &prepared, &err), &err);
         autofree char *next = wait_for_pool(node);
         assert_string_not_equal(next, fsid);
         poolnode_must_hold(node, next, 0);

@@ -4,6 +4,7 @@
 
 #include <errno.h>
 #include <fcntl.h>
+#include <signal.h>
 #include <stdio.h>
 #include <string.h>
 #include <sys/stat.h>
@@ -170,7 +171,26 @@ static void refuse_pool(struct node *node, const char *id, const char *text)
     assert_refused(wipe_pool(node, id, true, &reply, &err), &err, ERR_FAILED_PRECONDITION, text);
 }
 
-/* And the node, which is without a pool then, makes itself another. */
+static bool has_no_pool(struct node *node, void *data)
+{
+    autoreply Storage__V1__ControlReply *reply = NULL;
+    (void)data;
+    if (call_workers(node->storage, &reply, NULL) != 0)
+        return false;
+    for (size_t i = 0; i < reply->list->n_workers; i++)
+        if (strstr(reply->list->workers[i]->status, "the pool was wiped"))
+            return true;
+    return false;
+}
+
+static void rebear_poold(struct node *node)
+{
+    struct worker_info poold = node_worker(node, "poold");
+    assert_int_equal(kill(poold.pid, SIGKILL), 0);
+    (void)node_wait_worker(node, "poold", poold.epoch);
+}
+
+/* And does not come back, though the node is without a pool then, before the next boot. */
 static void an_empty_pool_is_given_up_and_wiped(void)
 {
     struct disk *disk = disk_create(DISK_BYTES, DISK_SSD);
@@ -189,10 +209,17 @@ static void an_empty_pool_is_given_up_and_wiped(void)
     assert_int_equal(reply->n_disks, 1);
     assert_int_equal(reply->disks[0]->state, STATE(BLANK));
     (void)watch_wait(node->watch, "pool.wiped", fsid);
-    (void)watch_wait(node->watch, "cache.mounted", NULL);
+    assert_int_equal(wipe_pool(node, fsid, false, &reply, NULL), -ERR_NOT_FOUND);
+    node_wait(node, has_no_pool, NULL, "the node stays without a pool");
+    rebear_poold(node);
+    node_wait(node, has_no_pool, NULL, "the next poold knows of the wipe");
+
+    autofree char *note = path_format("%s/poold.wiped", node->run_dir);
+    file_write(note, "8be4df61-93ca-11d2-aa0d-00e098032b8c", 36); /* another boot's */
+    rebear_poold(node);
+    node_wait_cache(node, true);
     autofree char *next = only_pool(node);
     assert_string_not_equal(next, fsid);
-    assert_int_equal(wipe_pool(node, fsid, false, &reply, NULL), -ERR_NOT_FOUND);
 }
 
 /* A space whose record is lost is such a stranger too: the books know nothing of it. */
@@ -216,6 +243,11 @@ static void what_storaged_does_not_know_is_wiped_by_force_alone(void)
     autofree char *kept = file_read(path, NULL);
     assert_string_equal(kept, "x");
     assert_ok(wipe_pool(node, fsid, true, &reply, &err), &err);
+    autoreply Storage__V1__PrepareReply *prepared = NULL;
+    assert_ok(call_prepare(node->storage, disk->path, &prepared, &err), &err);
+    (void)watch_wait(node->watch, "cache.mounted", prepared->pools[0]->fsid);
+    rebear_poold(node);
+    node_wait_cache(node, true); /* the wipe is forgotten */
 }
 
 static void a_pool_that_somebody_uses_is_opened_again(void)

@@ -65,9 +65,15 @@ static void wiper_end(struct wiper *wiper)
     storage_close(wiper->storage);
 }
 
-/* The node has made itself another one, which serves 0-db as well. */
+/* Another one can be made of its disk, which serves 0-db as well. */
 static void must_be_another(struct node *node, const char *pool)
 {
+    autoerr struct err err = {0};
+    autoreply Storage__V1__DiskListReply *disks = NULL;
+    autoreply Storage__V1__PrepareReply *prepared = NULL;
+    assert_ok(call_disks(node->storage, &disks, &err), &err);
+    assert_int_equal(disks->n_disks, 1);
+    assert_ok(call_prepare(node->storage, disks->disks[0]->path, &prepared, &err), &err);
     node_wait_cache(node, true);
     zdbnode_wait_instance(node, NULL, ZDB(UP));
     autoreply Storage__V1__ZDBNamespace *made = zdbnode_reserve(node, "mine", MiB);

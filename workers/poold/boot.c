@@ -14,6 +14,7 @@
 #include "events.h"
 #include "node.h"
 #include "wipe.h"
+#include "wiped.h"
 
 #include <stdio.h>
 #include <string.h>
@@ -123,10 +124,26 @@ void boot_review(struct boot *boot)
         say(boot, reasons[choice]);
     } else if (!node->settings->create) {
         say(boot, "no disk carries a pool, and pools.create is off");
+    } else if (boot->wiped) {
+        say(boot, "the pool was wiped; before the next boot only `storagectl disk prepare` makes "
+                  "another");
     } else if (!retry_is_waiting(&boot->retry) && is_sure(boot)) {
         boot->asked_lists = 0;
         prepare(boot, disk);
     }
+}
+
+void boot_give_up(struct boot *boot)
+{
+    boot->wiped = true;
+    wiped_note(boot->node->settings);
+}
+
+void boot_opened(struct boot *boot)
+{
+    if (boot->wiped)
+        wiped_forget(boot->node->settings);
+    boot->wiped = false;
 }
 
 void boot_hurry(struct boot *boot, const char *path)
@@ -142,6 +159,6 @@ static void on_retry(void *data)
 
 void boot_init(struct boot *boot, struct node *node)
 {
-    *boot = (struct boot){.node = node};
+    *boot = (struct boot){.node = node, .wiped = wiped_is_noted(node->settings)};
     retry_init(&boot->retry, node->loop, RETRY_LEAST_MS, RETRY_MOST_MS, on_retry, boot);
 }

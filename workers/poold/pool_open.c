@@ -253,6 +253,7 @@ static void opened(struct pool *pool, struct pool_opening *opening)
     pool_books_begin(pool, opening->found, opening->n_found);
     pool_books_apply(pool, &opening->survey);
     retry_reset(&pool->retry);
+    boot_opened(&pool->node->boot);
     describe_unknown(opening, reason, sizeof reason);
     log_info("pool opened", "pool", pool->fsid, "adopted", info->adopted ? "yes" : "no", "spaces",
              log_u64(pool->n_live), "usable_bytes", log_u64(pool->ledger.usable_bytes));

@@ -165,6 +165,7 @@ static void on_given_up(struct pool *pool, void *data)
     }
     pool_free(pool);
     if (err.code == ERR_OK) {
+        boot_give_up(&node->boot); /* first: from the first byte on it is wiped */
         wipe_next(wipe);
         return;
     }

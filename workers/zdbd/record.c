@@ -49,21 +49,13 @@ static int read_start_ticks(pid_t pid, uint64_t *out_ticks)
     return at && sscanf(at, " %" SCNu64, out_ticks) == 1 ? 0 : -EBADMSG;
 }
 
-static int read_boot_id(char out_id[UUID_TEXT_SIZE])
-{
-    ssize_t length = read_text(AT_FDCWD, "/proc/sys/kernel/random/boot_id", out_id, UUID_TEXT_SIZE);
-    if (length < 0)
-        return (int)length;
-    return uuid_valid(out_id) ? 0 : -EBADMSG;
-}
-
 int record_describe_self(struct zdb_record *record, struct err *err)
 {
     uint64_t ticks;
     char boot_id[UUID_TEXT_SIZE];
     int rc = read_start_ticks(getpid(), &ticks);
     if (rc == 0)
-        rc = read_boot_id(boot_id);
+        rc = uuid_of_boot(boot_id);
     if (rc < 0)
         return err_errno(err, -rc, "/proc", "does not say who we are");
     record->pid = getpid();
@@ -85,7 +77,7 @@ int record_find_process(const struct zdb_record *record, int *out_pidfd, struct 
 {
     char boot_id[UUID_TEXT_SIZE];
     uint64_t ticks;
-    int rc = read_boot_id(boot_id);
+    int rc = uuid_of_boot(boot_id);
     if (rc < 0)
         return err_errno(err, -rc, record->pool, "cannot tell which boot this is");
     if (strcmp(boot_id, record->boot_id) != 0)
