@@ -220,6 +220,12 @@ int supervised_wait_exit(struct supervised *node)
     return WIFEXITED(status) ? WEXITSTATUS(status) : 128 + WTERMSIG(status);
 }
 
+void supervised_stop(struct supervised *node)
+{
+    assert_int_equal(kill(node->pid, SIGTERM), 0);
+    assert_int_equal(supervised_wait_exit(node), 0);
+}
+
 /* ---- the control socket ---- */
 
 int supervised_connect(const struct supervised *node)

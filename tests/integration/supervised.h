@@ -50,6 +50,8 @@ void supervised_wait_all_ready(struct supervised *node, int n);
 
 /* The exit code of storaged, or 128 + signal. */
 int supervised_wait_exit(struct supervised *node);
+/* SIGTERM, and all must be well: exit 0 is also the word of ASan and LeakSanitizer. */
+void supervised_stop(struct supervised *node);
 /* Waits until a process is gone. */
 void supervised_wait_gone(int pidfd);
 /* True when the process still lives after `ms`. */

@@ -38,13 +38,6 @@ static int destroy(void **state)
     return 0;
 }
 
-/* SIGTERM, and all must be well: exit 0 is also the word of ASan and LeakSanitizer. */
-static void stop_cleanly(void)
-{
-    assert_int_equal(kill(node.pid, SIGTERM), 0);
-    assert_int_equal(supervised_wait_exit(&node), 0);
-}
-
 static void expect_refusal(int fd, const void *packet, size_t length)
 {
     assert_int_equal(send(fd, packet, length, MSG_NOSIGNAL), length);
@@ -72,7 +65,7 @@ static void garbage_is_refused(void **state)
     assert_int_equal(supervised_verb(&node, RESTART, "nobody"), STORAGE__V1__CODE__NOT_FOUND);
     assert_int_equal(send(fd, "", 0, MSG_NOSIGNAL), 0);
     assert_null(supervised_receive(fd));
-    stop_cleanly();
+    supervised_stop(&node);
 }
 
 static void a_client_that_never_reads_holds_nobody_up(void **state)
@@ -86,7 +79,7 @@ static void a_client_that_never_reads_holds_nobody_up(void **state)
     while (sent < 100000 && send(deaf, list, sizeof list, MSG_NOSIGNAL | MSG_DONTWAIT) > 0)
         sent++;
     supervised_free(supervised_list(&node));
-    stop_cleanly();
+    supervised_stop(&node);
 }
 
 static void idle_clients_make_room(void **state)
@@ -100,7 +93,7 @@ static void idle_clients_make_room(void **state)
     supervised_free(supervised_list(&node));
     for (size_t i = 0; i < array_length(idle); i++)
         (void)close(idle[i]);
-    stop_cleanly();
+    supervised_stop(&node);
 }
 
 /* What a process of another uid gets: the code of a list, and that of a restart. */
@@ -131,7 +124,7 @@ static void the_group_may_look_but_not_change(void **state)
     supervised_start(&node, "ready", NULL);
     (void)supervised_wait_ready(&node, "ready");
     assert_int_equal(in_child(ask_as_nobody), STORAGE__V1__CODE__PERMISSION_DENIED);
-    stop_cleanly();
+    supervised_stop(&node);
 }
 
 static void a_configured_uid_may_change(void **state)
@@ -141,7 +134,7 @@ static void a_configured_uid_may_change(void **state)
     (void)supervised_wait_ready(&node, "ready");
     assert_int_equal(in_child(ask_as_nobody), STORAGE__V1__CODE__OK);
     (void)supervised_wait_ready(&node, "ready");
-    stop_cleanly();
+    supervised_stop(&node);
 }
 
 #define supervised_test(test) cmocka_unit_test_setup_teardown(test, create, destroy)

@@ -40,13 +40,6 @@ static int destroy(void **state)
     return 0;
 }
 
-/* SIGTERM, and all must be well: exit 0 is also the word of ASan and LeakSanitizer. */
-static void stop_cleanly(void)
-{
-    assert_int_equal(kill(node.pid, SIGTERM), 0);
-    assert_int_equal(supervised_wait_exit(&node), 0);
-}
-
 static int count_entries(pid_t pid, const char *what, bool (*check)(pid_t pid, const char *name))
 {
     char path[64];
@@ -101,7 +94,7 @@ static void processes_are_as_promised(void **state)
     assert_int_equal(count_entries(node.pid, "task", NULL), 1);
     assert_true(count_entries(worker, "task", task_is_confined) > 1);
     (void)count_entries(worker, "fd", fd_is_not_leaked);
-    stop_cleanly();
+    supervised_stop(&node);
 }
 
 static void a_worker_does_not_run_by_itself(void **state)
@@ -139,7 +132,7 @@ static void workers_ignore_what_zinit_signals(void **state)
     assert_int_equal(kill(pid, SIGHUP), 0);
     assert_true(supervised_outlives(pidfd, HANG_WINDOW_MS)); /* they are ignored */
     assert_int_equal(getsid(pid), pid);                      /* a session of its own */
-    stop_cleanly();
+    supervised_stop(&node);
     supervised_wait_gone(pidfd);
 }
 

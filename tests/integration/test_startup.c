@@ -46,12 +46,6 @@ static void take_one_processor(void)
     assert_int_equal(sched_setaffinity(0, sizeof one, &one), 0);
 }
 
-static void stop_cleanly(void)
-{
-    assert_int_equal(kill(node.pid, SIGTERM), 0);
-    assert_int_equal(supervised_wait_exit(&node), 0);
-}
-
 static void the_next_one_starts_when_the_first_is_ready(void **state)
 {
     (void)state;
@@ -60,7 +54,7 @@ static void the_next_one_starts_when_the_first_is_ready(void **state)
     supervised_wait_log(&node, "msg=\"worker ready\"", "worker=ready");
     supervised_wait_log(&node, "msg=\"worker started\"", "worker=busy");
     supervised_wait_ready(&node, "busy");
-    stop_cleanly();
+    supervised_stop(&node);
 }
 
 static void the_next_one_starts_when_the_first_has_failed(void **state)
@@ -71,7 +65,7 @@ static void the_next_one_starts_when_the_first_has_failed(void **state)
     supervised_wait_log(&node, "msg=\"worker failed\"", "worker=exits");
     supervised_wait_log(&node, "msg=\"worker started\"", "worker=ready");
     supervised_wait_ready(&node, "ready");
-    stop_cleanly();
+    supervised_stop(&node);
 }
 
 static void nobody_waits_for_long_for_a_mute_one(void **state)
@@ -82,7 +76,7 @@ static void nobody_waits_for_long_for_a_mute_one(void **state)
     supervised_start(&node, "mute ready", flags);
     supervised_wait_ready(&node, "ready");
     assert_false(supervised_has_logged(&node, "worker hung"));
-    stop_cleanly();
+    supervised_stop(&node);
 }
 
 static void one_that_was_not_started_yet_is_stopped_with_the_others(void **state)

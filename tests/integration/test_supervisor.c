@@ -52,13 +52,6 @@ static void start(const char *workers)
     supervised_start(&node, workers, NULL);
 }
 
-/* SIGTERM, and all must be well: exit 0 is also the word of ASan and LeakSanitizer. */
-static void stop_cleanly(void)
-{
-    assert_int_equal(kill(node.pid, SIGTERM), 0);
-    assert_int_equal(supervised_wait_exit(&node), 0);
-}
-
 static pid_t restart_after(pid_t pid, int signal_number)
 {
     assert_int_equal(kill(pid, signal_number), 0);
@@ -110,7 +103,7 @@ static void a_killed_worker_is_back_at_once(void **state)
     supervised_free(reply);
     assert_false(supervised_has_logged(&node, "worker failed"));
     assert_true(supervised_has_logged(&node, "reason=\"signal 9 (Killed)\""));
-    stop_cleanly();
+    supervised_stop(&node);
 }
 
 static void epochs_grow(void **state)
@@ -124,7 +117,7 @@ static void epochs_grow(void **state)
         assert_true(epoch > last);
         last = epoch;
     }
-    stop_cleanly();
+    supervised_stop(&node);
 }
 
 static void wait_failure(const char *msg, int failures, int wait_ms)
@@ -145,7 +138,7 @@ static void a_failing_worker_backs_off_until_it_is_reset(void **state)
     wait_failure("msg=\"worker keeps failing\"", 4, 160);
     assert_int_equal(supervised_verb(&node, RESET, "exits"), STORAGE__V1__CODE__OK);
     wait_failure("msg=\"worker failed\"", 1, 40);
-    stop_cleanly();
+    supervised_stop(&node);
 }
 
 static void the_last_words_are_kept(void **state)
@@ -166,7 +159,7 @@ static void the_last_words_are_kept(void **state)
         found = found || strstr(worker->last_log[i], "the baker is ill");
     assert_true(found);
     supervised_free(reply);
-    stop_cleanly();
+    supervised_stop(&node);
 }
 
 static void a_config_error_waits_for_the_config(void **state)
@@ -187,7 +180,7 @@ static void a_config_error_waits_for_the_config(void **state)
     /* the file is mended: that is enough */
     supervised_write_config(&node, "");
     (void)supervised_wait_ready(&node, "ready");
-    stop_cleanly();
+    supervised_stop(&node);
 }
 
 static void a_missing_program_is_a_failure_like_any(void **state)
@@ -195,7 +188,7 @@ static void a_missing_program_is_a_failure_like_any(void **state)
     (void)state;
     start("nobody");
     (void)supervised_wait_log(&node, "msg=\"worker failed\"", "cannot execute");
-    stop_cleanly();
+    supervised_stop(&node);
 }
 
 /* ---- hangs ---- */
@@ -210,7 +203,7 @@ static void a_hung_worker_is_aborted_and_replaced(void **state)
     assert_string_equal(supervised_find(reply, "ready")->exit_reason,
                         "hung: no beat for 500 ms, ended by signal 6 (Aborted)");
     supervised_free(reply);
-    stop_cleanly();
+    supervised_stop(&node);
 }
 
 static void a_mute_worker_is_ended(void **state)
@@ -220,7 +213,7 @@ static void a_mute_worker_is_ended(void **state)
                      (const char *const[]){"--set", "supervisor.ready_ms=300", NULL});
     (void)supervised_wait_log(&node, "msg=\"worker hung\"", "not READY after 300 ms");
     (void)supervised_wait_log(&node, "msg=\"worker failed\"", "failures=1");
-    stop_cleanly();
+    supervised_stop(&node);
 }
 
 static pid_t read_helper(void)
@@ -247,7 +240,7 @@ static void a_dying_worker_lets_go_of_its_descriptors(void **state)
     assert_int_equal(kill(helper, SIGKILL), 0);
 
     helper = read_helper();
-    stop_cleanly();
+    supervised_stop(&node);
     assert_int_equal(kill(helper, SIGKILL), 0);
 }
 
@@ -264,7 +257,7 @@ static void a_lock_that_is_never_let_go_names_its_holder(void **state)
     assert_int_equal(kill(helper, SIGKILL), 0);
     (void)supervised_wait_ready(&node, "clings");
     helper = read_helper();
-    stop_cleanly();
+    supervised_stop(&node);
     assert_int_equal(kill(helper, SIGKILL), 0);
 }
 
@@ -278,7 +271,7 @@ static void a_sleep_of_the_supervisor_harms_nobody(void **state)
     assert_int_equal(kill(node.pid, SIGCONT), 0);
     assert_true(supervised_outlives(pidfd, HANG_WINDOW_MS));
     assert_false(supervised_has_logged(&node, "worker hung"));
-    stop_cleanly();
+    supervised_stop(&node);
 }
 
 /* ---- the end ---- */
@@ -299,7 +292,7 @@ static void workers_die_with_the_supervisor(void **state)
     /* the next one finds stale sockets and free locks */
     start("ready busy");
     supervised_wait_all_ready(&node, 2);
-    stop_cleanly();
+    supervised_stop(&node);
 }
 
 static void a_second_instance_names_the_first(void **state)
@@ -320,7 +313,7 @@ static void a_second_instance_names_the_first(void **state)
     (void)close(node.stderr_fd);
     node.stderr_fd = first_stderr;
     node.pid = first;
-    stop_cleanly();
+    supervised_stop(&node);
 }
 
 static void sigterm_stops_in_reverse_order(void **state)
@@ -329,7 +322,7 @@ static void sigterm_stops_in_reverse_order(void **state)
     (void)state;
     start("ready busy");
     supervised_wait_all_ready(&node, 2);
-    stop_cleanly();
+    supervised_stop(&node);
     (void)supervised_wait_log(&node, "msg=\"worker ended\" worker=busy", "exit 0");
     (void)supervised_wait_log(&node, "msg=\"worker ended\" worker=ready", "exit 0");
     (void)supervised_wait_log(&node, "msg=\"storaged ends\"", NULL);
@@ -343,7 +336,7 @@ static void a_stubborn_worker_is_stopped_by_force(void **state)
     supervised_start(&node, "stubborn",
                      (const char *const[]){"--set", "supervisor.stop_ms=300", NULL});
     (void)supervised_wait_ready(&node, "stubborn");
-    stop_cleanly();
+    supervised_stop(&node);
     (void)supervised_wait_log(&node, "msg=\"worker hung\"", "did not stop within 300 ms");
 }
 
@@ -453,7 +446,7 @@ static void a_broken_stderr_is_survived(void **state)
     supervised_wait_gone(pidfd);
     while (count_restarts("ready") != 1) /* reaped, and started again: ctest's timeout is the end */
         continue;
-    stop_cleanly();
+    supervised_stop(&node);
 }
 
 #define supervised_test(test) cmocka_unit_test_setup_teardown(test, create, destroy)

@@ -21,21 +21,6 @@ static struct node *start_node(void)
 
 /* ---- what is taken over ---- */
 
-static void say(struct client *client, const char *answer, const struct word *words, size_t n)
-{
-    size_t size;
-    assert_true(client_send_words(client, words, n));
-    const char *reply = (const char *)client_reply(client, &size);
-    assert_non_null(reply);
-    if (size < strlen(answer) || memcmp(reply, answer, strlen(answer)) != 0)
-        fail_msg("%.*s: not %s but %.*s", (int)words[0].size, (const char *)words[0].at, answer,
-                 (int)size, reply);
-}
-/* The answer begins so. */
-#define SAY(client, answer, ...)                                                                   \
-    say((client), (answer), (const struct word[]){__VA_ARGS__},                                    \
-        sizeof((const struct word[]){__VA_ARGS__}) / sizeof(struct word))
-
 static void a_writers_namespaces_are_served_as_they_were(void)
 {
     struct node *node = start_node();
@@ -94,13 +79,13 @@ static void a_servers_namespaces_are_served_as_they_were(void)
     struct node *node = start_node();
     server_start_with(&foreign, "--datasize", "512k");
     struct client *client = server_connect(&foreign);
-    SAY(client, "+OK", word("NSNEW"), word("open"));
-    SAY(client, "+OK", word("NSNEW"), word("once"));
-    SAY(client, "+OK", word("NSSET"), word("once"), word("password"), word(PASSWORD));
-    SAY(client, "+OK", word("NSSET"), word("once"), word("worm"), word("1"));
-    SAY(client, "+OK", word("SELECT"), word("once"), word(PASSWORD));
+    zdbnode_say(client, "+OK", word("NSNEW"), word("open"));
+    zdbnode_say(client, "+OK", word("NSNEW"), word("once"));
+    zdbnode_say(client, "+OK", word("NSSET"), word("once"), word("password"), word(PASSWORD));
+    zdbnode_say(client, "+OK", word("NSSET"), word("once"), word("worm"), word("1"));
+    zdbnode_say(client, "+OK", word("SELECT"), word("once"), word(PASSWORD));
     zdbnode_set(client, "key", "first");
-    SAY(client, "+OK", word("SELECT"), word("open"));
+    zdbnode_say(client, "+OK", word("SELECT"), word("open"));
     for (unsigned i = 0; i < VALUES; i++) {
         (void)snprintf(key, sizeof key, "%u", i);
         memset(value, 'a' + (int)(i % 26), VALUE);
@@ -126,7 +111,8 @@ static void a_servers_namespaces_are_served_as_they_were(void)
     client_close(client);
     client = zdbnode_enter(foreign_find(reply, "once"), PASSWORD);
     zdbnode_must_get(client, "key", "first");
-    SAY(client, "-Namespace is protected by worm mode", word("SET"), word("key"), word("second"));
+    zdbnode_say(client, "-Namespace is protected by worm mode", word("SET"), word("key"),
+                word("second"));
     client_close(client);
     zdbnode_must_balance(node, 2);
 }
@@ -292,8 +278,8 @@ static void a_killed_servers_files_may_have_to_be_mended_first(void)
     struct node *node = start_node();
     server_start(&foreign, NULL);
     struct client *client = server_connect(&foreign);
-    SAY(client, "+OK", word("NSNEW"), word("users"));
-    SAY(client, "+OK", word("SELECT"), word("users"));
+    zdbnode_say(client, "+OK", word("NSNEW"), word("users"));
+    zdbnode_say(client, "+OK", word("SELECT"), word("users"));
     zdbnode_set(client, "key", "first");
     zdbnode_set(client, "other", "only");
     zdbnode_set(client, "key", "second");

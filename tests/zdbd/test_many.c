@@ -47,20 +47,13 @@ static int reserve_one(struct worker *worker, unsigned n)
     return rc;
 }
 
-static int release_one(struct worker *worker, unsigned n)
-{
-    autoreply Storage__V1__NamespaceReleaseReply *reply = NULL;
-    Storage__V1__NamespaceReleaseRequest request = STORAGE__V1__NAMESPACE_RELEASE_REQUEST__INIT;
-    request.id = worker->ids[n];
-    return storage_call(worker->storage, "storage.v1.NamespaceService/Release", &request, &reply,
-                        &worker->err);
-}
-
 static void *work(void *data)
 {
     struct worker *worker = data;
     for (unsigned n = worker->first; n < MANY && worker->rc == 0; n += THREADS)
-        worker->rc = worker->releases ? release_one(worker, n) : reserve_one(worker, n);
+        worker->rc = worker->releases
+                         ? zdbnode_call_release(worker->storage, worker->ids[n], NULL, &worker->err)
+                         : reserve_one(worker, n);
     return NULL;
 }
 

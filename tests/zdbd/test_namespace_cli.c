@@ -80,21 +80,6 @@ static void cleanup_client(struct client **client)
 }
 #define autoclient __attribute__((cleanup(cleanup_client)))
 
-static void say(struct client *client, const char *answer, const struct word *words, size_t n)
-{
-    size_t size;
-    assert_true(client_send_words(client, words, n));
-    const char *reply = (const char *)client_reply(client, &size);
-    assert_non_null(reply);
-    if (size < strlen(answer) || memcmp(reply, answer, strlen(answer)) != 0)
-        fail_msg("%.*s: not %s but %.*s", (int)words[0].size, (const char *)words[0].at, answer,
-                 (int)size, reply);
-}
-/* The answer begins so. */
-#define SAY(client, answer, ...)                                                                   \
-    say((client), (answer), (const struct word[]){__VA_ARGS__},                                    \
-        sizeof((const struct word[]){__VA_ARGS__}) / sizeof(struct word))
-
 /* ---- the tests ---- */
 
 static void a_namespace_from_the_shell(void)
@@ -130,25 +115,25 @@ static void a_namespace_is_changed_from_the_shell(void)
     zdbnode_set(client, "key", "value");
 
     (void)ctl(node, "namespace", "lock", "n");
-    SAY(client, "-", word("SET"), word("key"), word("other"));
+    zdbnode_say(client, "-", word("SET"), word("key"), word("other"));
     zdbnode_must_get(client, "key", "value");
     (void)ctl(node, "namespace", "freeze", "n");
-    SAY(client, "-", word("GET"), word("key"));
+    zdbnode_say(client, "-", word("GET"), word("key"));
     (void)ctl(node, "namespace", "unfreeze", "n");
     zdbnode_must_get(client, "key", "value");
-    SAY(client, "-", word("SET"), word("key"), word("other")); /* the lock is back */
+    zdbnode_say(client, "-", word("SET"), word("key"), word("other")); /* the lock is back */
     (void)ctl(node, "namespace", "unlock", "n");
     zdbnode_set(client, "key", "other");
 
     (void)ctl(node, "namespace", "password", "n", "--password-file", password_file(NEW_PASSWORD));
     autoclient struct client *late = client_open_tcp((uint16_t)space->port);
-    SAY(late, "-", word("SELECT"), word(space->id), word(PASSWORD));
-    SAY(late, "+OK", word("SELECT"), word(space->id), word(NEW_PASSWORD));
+    zdbnode_say(late, "-", word("SELECT"), word(space->id), word(PASSWORD));
+    zdbnode_say(late, "+OK", word("SELECT"), word(space->id), word(NEW_PASSWORD));
 
     autoclient struct client *guest = client_open_tcp((uint16_t)space->port);
-    SAY(guest, "-", word("SELECT"), word(space->id));
+    zdbnode_say(guest, "-", word("SELECT"), word(space->id));
     (void)ctl(node, "namespace", "public", "n", "yes");
-    SAY(guest, "+OK", word("SELECT"), word(space->id));
+    zdbnode_say(guest, "+OK", word("SELECT"), word(space->id));
     zdbnode_must_get(guest, "key", "other");
     (void)ctl(node, "namespace", "public", "n", "no");
 

@@ -24,14 +24,6 @@ static int lock(struct storage *storage, const char *id, struct err *err)
     return storage_call(storage, "storage.v1.NamespaceService/Lock", &request, &space, err);
 }
 
-static int release(struct storage *storage, const char *id, struct err *err)
-{
-    autoreply Storage__V1__NamespaceReleaseReply *reply = NULL;
-    Storage__V1__NamespaceReleaseRequest request = STORAGE__V1__NAMESPACE_RELEASE_REQUEST__INIT;
-    request.id = (char *)(uintptr_t)id;
-    return storage_call(storage, "storage.v1.NamespaceService/Release", &request, &reply, err);
-}
-
 static bool cannot_be_told(struct node *node, void *id)
 {
     autoerr struct err err = {0};
@@ -54,7 +46,8 @@ static void one_on_a_pool_that_is_not_open_is_not_said_to_be_gone(void)
     node_start(node);
 
     node_wait(node, cannot_be_told, made->id, "zdbd says that the pool may hold it");
-    assert_refused(release(node->storage, made->id, &err), &err, ERR_UNAVAILABLE, made->pool);
+    assert_refused(zdbnode_call_release(node->storage, made->id, NULL, &err), &err, ERR_UNAVAILABLE,
+                   made->pool);
     assert_refused(lock(node->storage, made->id, &err), &err, ERR_UNAVAILABLE, made->pool);
     disk_unplug(copy);
     zdbnode_wait_namespace(node, made->id, NAMESPACE(LIVE));
@@ -72,7 +65,7 @@ static void a_second_release_finds_the_first(void)
     autoerr struct err err = {0};
     assert_ok(storage_open(&options, &hasty, &err), &err);
     assert_int_equal(kill((pid_t)instance->pid, SIGSTOP), 0);
-    int rc = release(hasty, made->id, &err);
+    int rc = zdbnode_call_release(hasty, made->id, NULL, &err);
     storage_close(hasty);
     assert_refused(rc, &err, ERR_DEADLINE_EXCEEDED, "");
     assert_true(zdbnode_release(node, made->id));

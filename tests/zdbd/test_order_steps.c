@@ -47,14 +47,6 @@ static int publish(struct storage *storage, const char *id, struct err *err)
     return storage_call(storage, "storage.v1.NamespaceService/SetPublic", &request, &space, err);
 }
 
-static int release(struct storage *storage, const char *id, struct err *err)
-{
-    Storage__V1__NamespaceReleaseRequest request = STORAGE__V1__NAMESPACE_RELEASE_REQUEST__INIT;
-    autoreply Storage__V1__NamespaceReleaseReply *reply = NULL;
-    request.id = (char *)(uintptr_t)id;
-    return storage_call(storage, "storage.v1.NamespaceService/Release", &request, &reply, err);
-}
-
 /* The change that leads to the stage; the first gives the id. */
 static int change(struct storage *storage, const char *name, char id[40], size_t stage,
                   struct err *err)
@@ -68,7 +60,7 @@ static int change(struct storage *storage, const char *name, char id[40], size_t
         return rc;
     }
     if (stage == array_length(stages) - 1)
-        return release(storage, id, err);
+        return zdbnode_call_release(storage, id, NULL, err);
     return stages[stage].public ? publish(storage, id, err)
                                 : resize(storage, id, stages[stage].size_bytes, err);
 }
@@ -143,7 +135,7 @@ static bool is_cut(struct node *node, const char *program, unsigned n)
         err_clear(&err);
         assert_ok(change(node->storage, name, id, stage, &err), &err);
         assert_true(is_at(node, name, stage));
-        assert_ok(release(node->storage, id, &err), &err);
+        assert_ok(zdbnode_call_release(node->storage, id, NULL, &err), &err);
     }
     zdbnode_must_balance(node, 1);
     return over;
@@ -232,7 +224,7 @@ static void zdb_is_killed_after(struct node *node, const char *pool, unsigned n)
         err_clear(&life.err);
         assert_ok(change(node->storage, name, life.id, life.stage, &life.err), &life.err);
         assert_true(is_at(node, name, life.stage));
-        assert_ok(release(node->storage, life.id, &life.err), &life.err);
+        assert_ok(zdbnode_call_release(node->storage, life.id, NULL, &life.err), &life.err);
     }
     err_clear(&life.err);
     zdbnode_must_balance(node, 1);

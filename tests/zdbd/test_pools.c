@@ -73,15 +73,6 @@ static void wait_failed(struct node *node, const char *id, const char *text)
     node_wait(node, has_failed, &reason, what);
 }
 
-static int release(struct node *node, const char *id, struct err *err)
-{
-    autoreply Storage__V1__NamespaceReleaseReply *reply = NULL;
-    Storage__V1__NamespaceReleaseRequest request = STORAGE__V1__NAMESPACE_RELEASE_REQUEST__INIT;
-    request.id = (char *)(uintptr_t)id;
-    return storage_call(node->storage, "storage.v1.NamespaceService/Release", &request, &reply,
-                        err);
-}
-
 /* ---- a disk ---- */
 
 /* A mounted loop cannot be pulled, so the kernel's word for it is given in its stead. */
@@ -108,7 +99,8 @@ static void a_disk_goes_and_comes_back(void)
         wait_failed(node, gone->id, gone->pool);
         process_wait_gone((pid_t)before->pid);
         autoerr struct err err = {0};
-        assert_refused(release(node, gone->id, &err), &err, ERR_UNAVAILABLE, gone->pool);
+        assert_refused(zdbnode_call_release(node->storage, gone->id, NULL, &err), &err,
+                       ERR_UNAVAILABLE, gone->pool);
 
         node_mark(node);
         disk_uevent(disk, "add");
@@ -159,9 +151,11 @@ static void a_pool_turns_read_only(void)
     zdbnode_set(client, "key", "value");
     slowfile_fail(file, SLOWFILE_WRITES | SLOWFILE_FLUSHES, 0);
     autoerr struct err err = {0};
-    assert_refused(release(node, bed.spaces[0]->id, &err), &err, ERR_UNAVAILABLE, "");
+    assert_refused(zdbnode_call_release(node->storage, bed.spaces[0]->id, NULL, &err), &err,
+                   ERR_UNAVAILABLE, "");
     poolnode_wait(node, pool, POOL_STATE(READ_ONLY), NULL);
-    assert_refused(release(node, bed.spaces[0]->id, &err), &err, ERR_UNAVAILABLE, "read-only");
+    assert_refused(zdbnode_call_release(node->storage, bed.spaces[0]->id, NULL, &err), &err,
+                   ERR_UNAVAILABLE, "read-only");
     for (int i = 0; i < 3; i++) {
         autofree char *name = path_format("more-%d", i);
         autoreply Storage__V1__ZDBNamespace *made = zdbnode_reserve(node, name, MiB);

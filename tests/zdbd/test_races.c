@@ -144,14 +144,6 @@ static void a_name_stands_for_one_namespace(void)
 
 /* ---- one that is being made ---- */
 
-static int release(struct storage *storage, const char *id, struct err *err)
-{
-    autoreply Storage__V1__NamespaceReleaseReply *reply = NULL;
-    Storage__V1__NamespaceReleaseRequest request = STORAGE__V1__NAMESPACE_RELEASE_REQUEST__INIT;
-    request.id = (char *)(uintptr_t)id;
-    return storage_call(storage, "storage.v1.NamespaceService/Release", &request, &reply, err);
-}
-
 static bool has_bookings(struct node *node, void *n)
 {
     autoreply Storage__V1__ListBookingsReply *list = NULL;
@@ -179,7 +171,8 @@ static void what_is_being_made_is_busy(void)
     const Storage__V1__NamespaceReserveRequest same = zdbnode_request("slow", MiB);
     assert_refused(zdbnode_call_reserve(node->storage, &same, &none, &err), &err, ERR_ABORTED,
                    "in flight");
-    assert_refused(release(node->storage, id, &err), &err, ERR_ABORTED, "in flight");
+    assert_refused(zdbnode_call_release(node->storage, id, NULL, &err), &err, ERR_ABORTED,
+                   "in flight");
     assert_int_equal(kill((pid_t)instance->pid, SIGCONT), 0);
     assert_int_equal(pthread_join(racer.thread, NULL), 0);
     assert_ok(racer.rc, &racer.err);
@@ -240,7 +233,7 @@ static void *churn(void *data)
         racer->rc = zdbnode_call_reserve(racer->storage, &racer->request, &made, &racer->err);
         bool stays = turn % 3 != 0 && turn + 3 > TURNS;
         if (racer->rc == 0 && !stays)
-            racer->rc = release(racer->storage, made->id, &racer->err);
+            racer->rc = zdbnode_call_release(racer->storage, made->id, NULL, &racer->err);
         if (turn % 3 == 0 && is_taken(racer->rc))
             racer->rc = 0;
     }

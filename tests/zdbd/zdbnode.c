@@ -66,16 +66,24 @@ Storage__V1__ZDBNamespace *zdbnode_reserve(struct node *node, const char *name, 
     return made;
 }
 
-bool zdbnode_release(struct node *node, const char *id)
+int zdbnode_call_release(struct storage *storage, const char *id, bool *out_existed,
+                         struct err *err)
 {
-    autoerr struct err err = {0};
     autoreply Storage__V1__NamespaceReleaseReply *reply = NULL;
     Storage__V1__NamespaceReleaseRequest request = STORAGE__V1__NAMESPACE_RELEASE_REQUEST__INIT;
     request.id = (char *)(uintptr_t)id;
-    assert_ok(
-        storage_call(node->storage, "storage.v1.NamespaceService/Release", &request, &reply, &err),
-        &err);
-    return reply->existed;
+    int rc = storage_call(storage, "storage.v1.NamespaceService/Release", &request, &reply, err);
+    if (rc == 0 && out_existed)
+        *out_existed = reply->existed;
+    return rc;
+}
+
+bool zdbnode_release(struct node *node, const char *id)
+{
+    autoerr struct err err = {0};
+    bool existed = false;
+    assert_ok(zdbnode_call_release(node->storage, id, &existed, &err), &err);
+    return existed;
 }
 
 static int get_namespace(struct node *node, const char *id, Storage__V1__ZDBNamespace **out_space,
@@ -237,6 +245,18 @@ struct client *zdbnode_enter(const Storage__V1__ZDBNamespace *space, const char 
     const struct word words[] = {word("SELECT"), word(name), word(password)};
     must_answer(client, words, array_length(words), "+OK\r\n");
     return client;
+}
+
+void zdbnode_say_words(struct client *client, const char *answer, const struct word *words,
+                       size_t n)
+{
+    size_t size;
+    assert_true(client_send_words(client, words, n));
+    const char *reply = (const char *)client_reply(client, &size);
+    assert_non_null(reply);
+    if (size < strlen(answer) || memcmp(reply, answer, strlen(answer)) != 0)
+        fail_msg("%.*s: not %s but %.*s", (int)words[0].size, (const char *)words[0].at, answer,
+                 (int)size, reply);
 }
 
 void zdbnode_set(struct client *client, const char *key, const char *value)

@@ -27,6 +27,8 @@ int zdbnode_call_reserve(struct storage *storage,
                          Storage__V1__ZDBNamespace **out_namespace, struct err *err);
 Storage__V1__ZDBNamespace *zdbnode_reserve(struct node *node, const char *name,
                                            uint64_t size_bytes);
+int zdbnode_call_release(struct storage *storage, const char *id, bool *out_existed,
+                         struct err *err); /* `out_existed` may be NULL */
 bool zdbnode_release(struct node *node, const char *id);
 Storage__V1__ZDBNamespace *zdbnode_get(struct node *node, const char *id);
 Storage__V1__NamespaceListReply *zdbnode_list(struct node *node);
@@ -45,6 +47,12 @@ void zdbnode_kill_zdbd(struct node *node);
 
 /* A client over TCP that has selected the namespace under the password. */
 struct client *zdbnode_enter(const Storage__V1__ZDBNamespace *space, const char *password);
+/* Says these words, and fails the test unless the answer begins so. */
+#define zdbnode_say(client, answer, ...)                                                           \
+    zdbnode_say_words((client), (answer), (const struct word[]){__VA_ARGS__},                      \
+                      sizeof((const struct word[]){__VA_ARGS__}) / sizeof(struct word))
+void zdbnode_say_words(struct client *client, const char *answer, const struct word *words,
+                       size_t n);
 /* Fails the test unless the 0-db answers so. */
 void zdbnode_set(struct client *client, const char *key, const char *value);
 void zdbnode_must_get(struct client *client, const char *key, const char *value);
