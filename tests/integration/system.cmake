@@ -1,5 +1,5 @@
 # The whole system on real devices: one program per behaviour.
-set(behaviours sandbox boot hotplug space holders stop events access cli hostile)
+set(behaviours sandbox boot hotplug holders stop events access cli hostile)
 foreach(behaviour ${behaviours})
   storaged_integration_test(NAME test_${behaviour} SOURCES ${CMAKE_CURRENT_LIST_DIR}/test_${behaviour}.c)
 endforeach()

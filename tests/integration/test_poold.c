@@ -1,5 +1,5 @@
 /* poold as a whole: one space's life over poold's death, and pools that vanish, return and hang. */
-#include "harness.h"
+#include "poolnode.h"
 
 #include <errno.h>
 #include <fcntl.h>
@@ -11,114 +11,14 @@
 #include <sys/prctl.h>
 #include <sys/stat.h>
 
-#define SSD       STORAGE__V1__DISK_TYPE__DISK_TYPE_SSD
-#define POOL(s)   STORAGE__V1__POOL_STATE__POOL_STATE_##s
 #define SPACE(s)  STORAGE__V1__SPACE_STATE__SPACE_STATE_##s
 #define DISK_SIZE (2 * GiB)
-
-static Storage__V1__PoolCapacity capacity_of(struct node *node)
-{
-    autoerr struct err err = {0};
-    autoreply Storage__V1__CapacityReply *reply = NULL;
-    assert_ok(call_capacity(node->storage, SSD, &reply, &err), &err);
-    return *reply->capacity;
-}
-
-static uint64_t fill(const char *folder, uint64_t at_most, int *out_errno)
-{
-    autofree char *path = path_format("%s/filler", folder);
-    autofree char *chunk = calloc(1, MiB);
-    autoclose int fd = open(path, O_CREAT | O_WRONLY | O_CLOEXEC, 0600);
-    assert_true(fd >= 0 && chunk);
-    uint64_t done = 0;
-    *out_errno = 0;
-    while (done < at_most) {
-        ssize_t n = write(fd, chunk, MiB);
-        if (n < 0) {
-            *out_errno = errno;
-            break;
-        }
-        done += (uint64_t)n;
-    }
-    return done;
-}
-
-/* A node with two pools on two disks; the second pool's id, and its disk. */
-struct two_pools {
-    struct node *node;
-    struct disk *disk[2]; /* of the first pool, of the second */
-    char *fsid[2];
-};
-
-static struct two_pools start_two_pools(void)
-{
-    struct disk *a = disk_create(DISK_SIZE, DISK_SSD), *b = disk_create(DISK_SIZE, DISK_SSD);
-    struct two_pools two = {.node = node_create(a, b)};
-    node_set(two.node, "spaces.headroom", "0");
-    node_start(two.node);
-    node_wait_cache(two.node, true);
-    autoerr struct err err = {0};
-    autoreply Storage__V1__ListPoolsReply *one = NULL;
-    assert_ok(call_pools(two.node->storage, &one, &err), &err);
-    bool on_a = strcmp(one->pools[0]->members[0]->path, a->path) == 0;
-    two.disk[0] = on_a ? a : b;
-    two.disk[1] = on_a ? b : a;
-    autoreply Storage__V1__PrepareReply *prepared = NULL;
-    assert_ok(call_prepare(two.node->storage, two.disk[1]->path, &prepared, &err), &err);
-    two.fsid[0] = path_format("%s", one->pools[0]->id);
-    two.fsid[1] = path_format("%s", prepared->pools[0]->fsid);
-    node_wait_pools(two.node, 2);
-    return two;
-}
-
-static void end_two_pools(struct two_pools *two)
-{
-    free(two->fsid[0]);
-    free(two->fsid[1]);
-}
-
-/* A space on the wanted pool: the other one gets what there is too much. */
-static Storage__V1__Space *reserve_on(struct node *node, const char *fsid)
-{
-    for (int i = 0; i < 8; i++) {
-        autofree char *name = path_format("on-%.8s-%d", fsid, i);
-        Storage__V1__Space *space = must_reserve(node, name, SSD, 64 * MiB);
-        if (strcmp(space->pool, fsid) == 0)
-            return space;
-        storage_free(space);
-    }
-    fail_msg("no space was placed on %s", fsid);
-    return NULL;
-}
-
-struct pool_in_state {
-    const char *fsid;
-    Storage__V1__PoolState state;
-};
-
-static bool pool_is(struct node *node, void *data)
-{
-    const struct pool_in_state *wanted = data;
-    autoreply Storage__V1__ListPoolsReply *list = NULL;
-    if (call_pools(node->storage, &list, NULL) != 0)
-        return false;
-    for (size_t i = 0; i < list->n_pools; i++)
-        if (strcmp(list->pools[i]->id, wanted->fsid) == 0)
-            return list->pools[i]->state == wanted->state;
-    return false;
-}
-
-static void wait_pool(struct node *node, const char *fsid, Storage__V1__PoolState state)
-{
-    struct pool_in_state wanted = {.fsid = fsid, .state = state};
-    node_wait(node, pool_is, &wanted, "the pool is in the expected state");
-}
 
 /* --- one space ------------------------------------------------------------------------------- */
 
 static bool all_is_back(struct node *node, void *data)
 {
-    Storage__V1__PoolCapacity now = capacity_of(node);
+    Storage__V1__PoolCapacity now = poolnode_capacity(node);
     return now.releasing == 0 && now.booked == *(const uint64_t *)data;
 }
 
@@ -129,10 +29,10 @@ static void from_a_blank_disk_to_a_reaped_space(void)
     node_set(node, "spaces.headroom", "0");
     node_start(node);
     node_wait_cache(node, true);
-    uint64_t before = capacity_of(node).booked;
+    uint64_t before = poolnode_capacity(node).booked;
     autoreply Storage__V1__Space *space = must_reserve(node, "life", SSD, 64 * MiB);
     int refusal;
-    assert_true(fill(space->path, GiB, &refusal) <= 64 * MiB);
+    assert_true(file_fill(space->path, "filler", GiB, &refusal) <= 64 * MiB);
     assert_int_equal(refusal, EDQUOT);
 
     autofree char *pool = path_format("%s/%s", node->mount_root, space->pool);
@@ -149,7 +49,7 @@ static void from_a_blank_disk_to_a_reaped_space(void)
     node_wait_cache(node, true);
     assert_int_equal(mount_id(pool), pool_mount);
     assert_int_equal(mount_id(node->cache_path), cache_mount);
-    assert_int_equal(capacity_of(node).booked, before + 64 * MiB);
+    assert_int_equal(poolnode_capacity(node).booked, before + 64 * MiB);
     autoreply Storage__V1__Space *again = must_reserve(node, "life", SSD, 64 * MiB);
     assert_string_equal(again->id, space->id);
     assert_false(again->created);
@@ -215,7 +115,7 @@ static void nested_subvolumes_belong_to_their_space(void)
     struct node *node = node_create(disk_create(DISK_SIZE, DISK_SSD));
     node_start(node);
     node_wait_cache(node, true);
-    uint64_t before = capacity_of(node).booked;
+    uint64_t before = poolnode_capacity(node).booked;
     autoreply Storage__V1__Space *space = must_reserve(node, "nest", SSD, 64 * MiB);
     autofree char *outer = path_format("%s/outer", space->path);
     autofree char *inner = path_format("%s/outer/inner", space->path);
@@ -306,14 +206,14 @@ static bool space_is(struct node *node, const char *id, Storage__V1__SpaceState 
 
 static void a_pool_whose_disk_returns_serves_again(void)
 {
-    struct two_pools two = start_two_pools();
+    struct two_pools two = poolnode_start_two(DISK_SIZE);
     struct node *node = two.node;
-    autoreply Storage__V1__Space *space = reserve_on(node, two.fsid[1]);
-    autoreply Storage__V1__Space *other = reserve_on(node, two.fsid[0]);
+    autoreply Storage__V1__Space *space = poolnode_reserve_on(node, two.fsid[1], 64 * MiB);
+    autoreply Storage__V1__Space *other = poolnode_reserve_on(node, two.fsid[0], 64 * MiB);
     assert_true(space_is(node, space->id, SPACE(LIVE)));
 
     disk_uevent(two.disk[1], "remove");
-    wait_pool(node, two.fsid[1], POOL(FAILED));
+    poolnode_wait(node, two.fsid[1], POOL_STATE(FAILED), NULL);
     assert_true(space_is(node, space->id, SPACE(FAILED)));
     assert_true(space_is(node, other->id, SPACE(LIVE)));
     autoerr struct err err = {0};
@@ -322,16 +222,15 @@ static void a_pool_whose_disk_returns_serves_again(void)
     must_release(node, other->id);
 
     disk_uevent(two.disk[1], "add");
-    wait_pool(node, two.fsid[1], POOL(MOUNTED));
+    poolnode_wait(node, two.fsid[1], POOL_STATE(MOUNTED), NULL);
     assert_true(space_is(node, space->id, SPACE(LIVE)));
     must_release(node, space->id);
     watch_wait(node->watch, "space.reaped", space->id);
-    end_two_pools(&two);
 }
 
 static void the_cache_follows_its_pool(void)
 {
-    struct two_pools two = start_two_pools();
+    struct two_pools two = poolnode_start_two(DISK_SIZE);
     struct node *node = two.node;
     autoerr struct err err = {0};
     autoreply Storage__V1__CacheInfo *before = NULL, *after = NULL;
@@ -347,7 +246,6 @@ static void the_cache_follows_its_pool(void)
     assert_true(after->mounted);
     assert_string_equal(after->pool, two.fsid[1]);
     assert_int_not_equal(mount_id(node->cache_path), 0);
-    end_two_pools(&two);
 }
 
 /* The look at each half-minute would come too late for whoever waits for /var/cache. */
@@ -392,9 +290,9 @@ static bool is_past(struct node *node, void *data)
 
 static void a_pool_that_hangs_stalls_itself_alone(void)
 {
-    struct two_pools two = start_two_pools();
+    struct two_pools two = poolnode_start_two(DISK_SIZE);
     struct node *node = two.node;
-    autoreply Storage__V1__Space *space = reserve_on(node, two.fsid[1]);
+    autoreply Storage__V1__Space *space = poolnode_reserve_on(node, two.fsid[1], 64 * MiB);
     autofree char *mount = path_format("%s/%s", node->mount_root, two.fsid[1]);
     struct freezer freezer = filesystem_freeze(mount);
     struct release_call hung = {.storage = node_client(node), .id = space->id};
@@ -403,7 +301,7 @@ static void a_pool_that_hangs_stalls_itself_alone(void)
     /* The hung pool has more room; once it is seen to hang, the other is chosen. */
     uint64_t seen_ms = clock_monotonic_ms() + 1500;
     node_wait(node, is_past, &seen_ms, "time has passed");
-    autoreply Storage__V1__Space *other = reserve_on(node, two.fsid[0]);
+    autoreply Storage__V1__Space *other = poolnode_reserve_on(node, two.fsid[0], 64 * MiB);
     assert_true(space_is(node, other->id, SPACE(LIVE)));
     must_release(node, other->id);
 
@@ -415,7 +313,6 @@ static void a_pool_that_hangs_stalls_itself_alone(void)
     assert_ok(hung.rc, &hung.err);
     watch_wait(node->watch, "space.reaped", space->id);
     storage_close(hung.storage);
-    end_two_pools(&two);
 }
 
 int main(int argc, char **argv)

@@ -1,5 +1,5 @@
 /* Spaces: what is promised, what the kernel enforces, every refusal, and that nothing leaks. */
-#include "harness.h"
+#include "poolnode.h"
 
 #include <errno.h>
 #include <fcntl.h>
@@ -7,7 +7,6 @@
 #include <stdio.h>
 #include <sys/stat.h>
 
-#define SSD        STORAGE__V1__DISK_TYPE__DISK_TYPE_SSD
 #define HDD        STORAGE__V1__DISK_TYPE__DISK_TYPE_HDD
 #define DISK_SIZE  (4 * GiB)
 #define UNKNOWN_ID "00000000-0000-4000-8000-000000000000"
@@ -20,35 +19,6 @@ static struct node *start_node(const char *headroom)
     node_start(node);
     node_wait_cache(node, true);
     return node;
-}
-
-static Storage__V1__PoolCapacity capacity_of(struct node *node)
-{
-    autoerr struct err err = {0};
-    autoreply Storage__V1__CapacityReply *reply = NULL;
-    assert_ok(call_capacity(node->storage, SSD, &reply, &err), &err);
-    return *reply->capacity;
-}
-
-/* Writes until the kernel refuses; how much it took, and its errno. */
-static uint64_t fill(const char *folder, uint64_t at_most, int *out_errno)
-{
-    autofree char *path = path_format("%s/filler", folder);
-    autofree char *chunk = malloc(MiB);
-    memset(chunk, 'x', MiB);
-    autoclose int fd = open(path, O_CREAT | O_WRONLY | O_CLOEXEC, 0600);
-    assert_true(fd >= 0);
-    uint64_t done = 0;
-    *out_errno = 0;
-    while (done < at_most) {
-        ssize_t n = write(fd, chunk, MiB);
-        if (n < 0) {
-            *out_errno = errno;
-            break;
-        }
-        done += (uint64_t)n;
-    }
-    return done;
 }
 
 /* --- what a user gets ------------------------------------------------------------------------ */
@@ -66,12 +36,12 @@ static void a_space_is_a_directory_with_a_limit(void)
     assert_int_equal(st.st_mode & 07777, 0700);
     assert_int_equal(st.st_uid, 0);
     int refusal;
-    uint64_t taken = fill(space->path, GiB, &refusal);
+    uint64_t taken = file_fill(space->path, "filler", GiB, &refusal);
     assert_int_equal(refusal, EDQUOT);
     assert_in_range(taken, 80 * MiB, 96 * MiB);
     /* One full space is nobody else's business. */
     autoreply Storage__V1__Space *other = must_reserve(node, "db", SSD, 64 * MiB);
-    assert_int_equal(fill(other->path, 32 * MiB, &refusal), 32 * MiB);
+    assert_int_equal(file_fill(other->path, "filler", 32 * MiB, &refusal), 32 * MiB);
 }
 
 static void headroom_lets_a_full_space_be_rewritten(void)
@@ -83,7 +53,7 @@ static void headroom_lets_a_full_space_be_rewritten(void)
     autoreply Storage__V1__Space *small = must_reserve(node, "small", SSD, 16 * MiB);
     assert_int_equal(small->limit_bytes, 32 * MiB);
     int refusal;
-    assert_int_equal(fill(space->path, 128 * MiB, &refusal), 128 * MiB);
+    assert_int_equal(file_fill(space->path, "filler", 128 * MiB, &refusal), 128 * MiB);
 }
 
 static void owner_and_mode_are_the_callers_choice(void)
@@ -117,7 +87,7 @@ static void owner_and_mode_are_the_callers_choice(void)
 static void the_same_reserve_finds_the_same_space(void)
 {
     struct node *node = start_node("0");
-    uint64_t before = capacity_of(node).booked;
+    uint64_t before = poolnode_capacity(node).booked;
     autoreply Storage__V1__Space *first = must_reserve(node, "once", SSD, 64 * MiB);
     autoreply Storage__V1__Space *again = must_reserve(node, "once", SSD, 64 * MiB);
     assert_string_equal(again->id, first->id);
@@ -127,7 +97,7 @@ static void the_same_reserve_finds_the_same_space(void)
     assert_refused(call_reserve(node->storage, "once", SSD, 65 * MiB, &none, &err), &err,
                    ERR_ALREADY_EXISTS, "once");
     /* And nothing was booked twice. */
-    assert_int_equal(capacity_of(node).booked, before + 64 * MiB);
+    assert_int_equal(poolnode_capacity(node).booked, before + 64 * MiB);
     autoreply Storage__V1__SpaceListReply *list = NULL;
     assert_ok(call_spaces(node->storage, &list, &err), &err);
     assert_int_equal(list->n_spaces, 1);
@@ -160,7 +130,8 @@ static void bad_reserves_are_refused_in_words(void)
     memset(longest, 'n', 128);
     autofree char *too_long = calloc(1, 130);
     memset(too_long, 'n', 129);
-    autofree char *largest = path_format("%llu", (unsigned long long)capacity_of(node).largest);
+    autofree char *largest =
+        path_format("%llu", (unsigned long long)poolnode_capacity(node).largest);
     const struct {
         const char *name;
         Storage__V1__DiskType type;
@@ -214,18 +185,18 @@ static void unknown_spaces(void)
 static bool nothing_releasing(struct node *node, void *data)
 {
     const uint64_t *booked = data;
-    Storage__V1__PoolCapacity now = capacity_of(node);
+    Storage__V1__PoolCapacity now = poolnode_capacity(node);
     return now.releasing == 0 && now.booked == *booked;
 }
 
 static void what_is_released_comes_back(void)
 {
     struct node *node = start_node("0");
-    uint64_t before = capacity_of(node).booked;
+    uint64_t before = poolnode_capacity(node).booked;
     autoreply Storage__V1__Space *space = must_reserve(node, "short", SSD, 256 * MiB);
-    assert_int_equal(capacity_of(node).booked, before + 256 * MiB);
+    assert_int_equal(poolnode_capacity(node).booked, before + 256 * MiB);
     int refusal;
-    assert_int_equal(fill(space->path, 64 * MiB, &refusal), 64 * MiB);
+    assert_int_equal(file_fill(space->path, "filler", 64 * MiB, &refusal), 64 * MiB);
     bool existed = false;
     autoerr struct err err = {0};
     assert_ok(call_release(node->storage, space->id, &existed, &err), &err);
@@ -243,7 +214,7 @@ static void what_is_released_comes_back(void)
 static void the_largest_fits_and_one_more_does_not(void)
 {
     struct node *node = start_node("0");
-    Storage__V1__PoolCapacity capacity = capacity_of(node);
+    Storage__V1__PoolCapacity capacity = poolnode_capacity(node);
     assert_true(capacity.largest > 0);
     assert_true(capacity.booked + capacity.largest <= capacity.usable);
     assert_true(capacity.usable < capacity.total);
@@ -252,7 +223,7 @@ static void the_largest_fits_and_one_more_does_not(void)
     assert_refused(call_reserve(node->storage, "more", SSD, capacity.largest + MiB, &none, &err),
                    &err, ERR_RESOURCE_EXHAUSTED, "");
     autoreply Storage__V1__Space *space = must_reserve(node, "all", SSD, capacity.largest);
-    capacity = capacity_of(node);
+    capacity = poolnode_capacity(node);
     assert_true(capacity.booked <= capacity.usable);
     assert_refused(call_reserve(node->storage, "more", SSD, 64 * MiB, &none, &err), &err,
                    ERR_RESOURCE_EXHAUSTED, "");
@@ -266,10 +237,10 @@ static void the_largest_can_be_filled(void)
     node_set(node, "cache.size", "64M");
     node_start(node);
     node_wait_cache(node, true);
-    uint64_t largest = capacity_of(node).largest;
+    uint64_t largest = poolnode_capacity(node).largest;
     autoreply Storage__V1__Space *space = must_reserve(node, "all", SSD, largest);
     int refusal;
-    uint64_t taken = fill(space->path, 2 * GiB, &refusal);
+    uint64_t taken = file_fill(space->path, "filler", 2 * GiB, &refusal);
     assert_int_equal(refusal, EDQUOT); /* and not ENOSPC */
     assert_in_range(taken, largest - largest / 20 - 8 * MiB, largest);
 }
@@ -317,7 +288,7 @@ static void spaces_are_as_they_were_after_a_restart(void)
 {
     struct node *node = start_node("16M");
     autoreply Storage__V1__Space *before = must_reserve(node, "kept", SSD, 64 * MiB);
-    Storage__V1__PoolCapacity capacity = capacity_of(node);
+    Storage__V1__PoolCapacity capacity = poolnode_capacity(node);
     autoerr struct err err = {0};
     assert_ok(node_shutdown(node, &err), &err);
     assert_int_equal(mounts_below(node->mount_root), 0);
@@ -331,9 +302,9 @@ static void spaces_are_as_they_were_after_a_restart(void)
     assert_int_equal(after->size_bytes, before->size_bytes);
     assert_int_equal(after->limit_bytes, before->limit_bytes);
     assert_int_equal(after->created_us, before->created_us);
-    assert_int_equal(capacity_of(node).booked, capacity.booked);
+    assert_int_equal(poolnode_capacity(node).booked, capacity.booked);
     int refusal;
-    (void)fill(after->path, GiB, &refusal);
+    (void)file_fill(after->path, "filler", GiB, &refusal);
     assert_int_equal(refusal, EDQUOT);
 }
 
