@@ -196,22 +196,23 @@ static bool knows_none(struct node *node, void *data)
            node_log_count(node, "that is not booked") > 0;
 }
 
-/* poold cannot know its pools while diskd says nothing; a zdbd that starts then finds a 0-db with
- * namespaces that nobody has booked, so far. */
+/* Both poold and zdbd are reborn while diskd has no disk of it: zdbd finds a 0-db with namespaces
+ * that nobody has booked, so far. */
 static void a_pool_is_heard_of_late(void)
 {
-    struct node *node =
-        zdbnode_create_list((struct disk *const[]){disk_create(DISK_BYTES, DISK_SSD), NULL});
-    node_set(node, "supervisor.beat_ms", "20000"); /* diskd is not missed */
+    struct disk *disk = disk_create(DISK_BYTES, DISK_SSD);
+    struct node *node = zdbnode_create_list((struct disk *const[]){disk, NULL});
+    node_set(node, "supervisor.beat_ms", "20000"); /* zdbd is not missed */
     node_start(node);
     node_wait_cache(node, true);
     autoreply Storage__V1__ZDBNamespace *made = zdbnode_reserve(node, "mine", MiB);
-    pid_t diskd = node_worker(node, "diskd").pid;
-    assert_int_equal(kill(diskd, SIGSTOP), 0);
+    assert_int_equal(kill(node_worker(node, "zdbd").pid, SIGSTOP), 0);
+    disk_uevent(disk, "remove");
+    node_wait_no_disk(node, disk);
     poolnode_kill_poold(node);
     zdbnode_kill_zdbd(node);
     node_wait(node, knows_none, NULL, "zdbd has seen what its 0-db has");
-    assert_int_equal(kill(diskd, SIGCONT), 0);
+    disk_uevent(disk, "add");
     node_wait_pools(node, 1);
     autoerr struct err err = {0};
     autoreply Storage__V1__ListBookingsReply *bookings = NULL;
