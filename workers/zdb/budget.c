@@ -100,7 +100,8 @@ static bool is_stuck(struct client *client)
     uint64_t moved = client->received + client->out.sent;
     bool may_take = client_may_send(client);
     bool may_send = client->short_counted + client->share_counted > 0 &&
-                    client->need == BUDGET_NOTHING && out_size(&client->out) == 0;
+                    client->need == BUDGET_NOTHING && !client->yields &&
+                    out_size(&client->out) == 0;
     if (!(may_take || may_send) || client->window_ms < server->budget.lacking_since_ms ||
         moved - client->window_moved >= LIMITS_MOVE_LEAST) {
         client->window_ms = server->now_ms;

@@ -9,6 +9,8 @@
 #include "limits.h"
 #include "server.h"
 
+#include "base/clock.h"
+
 #include <errno.h>
 #include <stdlib.h>
 #include <string.h>
@@ -16,7 +18,12 @@
 #include <sys/socket.h>
 #include <unistd.h>
 
-enum { IN_LEAST = 16 << 10, SEND_SOON = 16 << 10 };
+enum {
+    IN_LEAST = 16 << 10,
+    SEND_SOON = 16 << 10,
+    SLICE_NS = 2000000, /* for so long the requests of a client run in one turn, */
+    SLICE_LOOKS = 4,    /* and so many of them between two looks at the clock */
+};
 
 /* News alone, so that clients come up in the order in which they spoke. That a socket takes more is
  * no news but to a client that waits for it. */
@@ -121,7 +128,8 @@ void client_touch(struct client *client)
 
 static bool is_paused(const struct client *client)
 {
-    return client->need != BUDGET_NOTHING || out_size(&client->out) > LIMITS_OUT_PAUSE;
+    return client->yields || client->need != BUDGET_NOTHING ||
+           out_size(&client->out) > LIMITS_OUT_PAUSE;
 }
 
 /* --- requests -------------------------------------------------------------------------------- */
@@ -134,12 +142,24 @@ static bool may_run(struct client *client)
     return budget_ask(client, BUDGET_REPLY);
 }
 
+/* Of a batch so many requests have run: are others to have their turn before the next one? */
+static bool is_over(uint64_t *end_ns, unsigned n)
+{
+    if (n > 1 && n % SLICE_LOOKS > 0)
+        return false;
+    uint64_t now_ns = clock_read_ns(CLOCK_MONOTONIC);
+    if (n == 1)
+        *end_ns = now_ns + SLICE_NS;
+    return now_ns >= *end_ns;
+}
+
 /* Runs the whole requests; the bytes that are left begin with one that is not, or not yet, or not
  * to its end. */
 static size_t run_requests(struct client *client, const uint8_t *bytes, size_t size)
 {
     size_t done = 0;
-    while (done < size && may_run(client)) {
+    uint64_t end_ns = 0;
+    for (unsigned n = 1; done < size && may_run(client); n++) {
         size_t used = client->resp.at;
         const char *error;
         enum resp_result result = RESP_REQUEST;
@@ -157,6 +177,7 @@ static size_t run_requests(struct client *client, const uint8_t *bytes, size_t s
             break;
         resp_clear(&client->resp);
         done += used;
+        client->yields = done < size && is_over(&end_ns, n);
     }
     budget_count(client);
     if (out_size(&client->out) > 0 || client->closing || client->out.overflown)
@@ -317,13 +338,8 @@ static void receive_more(struct client *client)
         run_own(client);
 }
 
-void client_receive(struct client *client)
+static void read_once(struct client *client)
 {
-    struct server *server = client->server;
-    if (client->in_size == 0 && (client->need == BUDGET_READ || client->need == BUDGET_SHARE))
-        budget_withdraw(client); /* nothing is kept: it may try */
-    if (client->dead || client->closing || client->read_ended || is_paused(client))
-        return;
     client->readable = false;
     if (client->in_size > 0)
         receive_more(client);
@@ -331,7 +347,24 @@ void client_receive(struct client *client)
         receive_shared(client);
     else
         receive_whole(client);
-    if (client->read_ended || client->dead || is_paused(client))
+}
+
+void client_receive(struct client *client)
+{
+    struct server *server = client->server;
+    bool goes_on = client->yields && client->in_size > 0;
+    client->yields = false;
+    if (client->in_size == 0 && (client->need == BUDGET_READ || client->need == BUDGET_SHARE))
+        budget_withdraw(client); /* nothing is kept: it may try */
+    if (client->dead || client->closing || is_paused(client) || (client->read_ended && !goes_on))
+        return;
+    if (goes_on)
+        run_own(client);
+    else
+        read_once(client);
+    if (client->yields)
+        server_queue_read(server, client);
+    else if (client->read_ended || client->dead || is_paused(client))
         server_queue_send(server, client);
     else if (client->readable)
         server_queue_read(server, client);
@@ -347,7 +380,7 @@ void client_go_on(struct client *client)
         return;
     if (client->in_size > 0)
         run_own(client);
-    if (client->readable)
+    if (client->readable || client->yields)
         server_queue_read(client->server, client);
     if (client->read_ended)
         server_queue_send(client->server, client);

@@ -34,6 +34,7 @@ struct client {
     uint32_t id;
     bool blocked;     /* epoll is asked to tell when it takes more */
     bool ending;      /* it has said all, behind what is still to be read */
+    bool yields;      /* it has requests that run in the next turn */
     bool readable;    /* there may be more to read: epoll tells of news alone */
     bool read_queued; /* in the server's list of those that are read in the next turn */
 

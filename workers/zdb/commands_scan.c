@@ -12,6 +12,7 @@
 enum {
     SCAN_NS = 2000000, /* for so long, like upstream */
     SCAN_MOST = 4096,  /* or so many */
+    LOOK_MOST = 65536, /* of so many that are looked at, most of which may be dead */
     SCAN_LOOKS = 64,   /* between two looks at the clock */
 };
 
@@ -19,40 +20,53 @@ static const char internal[] = "-Internal Error";
 
 /* --- SCAN, RSCAN ----------------------------------------------------------------------------- */
 
-/* Entries into a buffer of their own: their number comes before them. */
-static size_t collect(struct scan *scan, struct out *items, struct scan_cursor *last)
+struct part {
+    size_t n;                  /* entries that live */
+    bool is_last;              /* nothing is behind it */
+    struct out items;          /* they, for their number comes before them */
+    struct scan_cursor cursor; /* where to go on */
+};
+
+static void collect(struct scan *scan, struct part *part)
 {
     struct scan_item item;
-    size_t n = 0;
+    bool lives = false;
     uint64_t end = clock_read_ns(CLOCK_MONOTONIC) + SCAN_NS;
-    while (n < SCAN_MOST && scan_next(scan, &item)) {
-        out_array(items, 3);
-        out_bulk(items, item.key, item.cursor.key_size);
-        out_integer(items, item.length);
-        out_integer(items, item.time);
-        *last = item.cursor;
-        if (++n % SCAN_LOOKS == 0 && clock_read_ns(CLOCK_MONOTONIC) > end)
-            break;
+    for (size_t looked = 1; part->n < SCAN_MOST && looked <= LOOK_MOST; looked++) {
+        part->is_last = !scan_step(scan, &item, &lives);
+        if (part->is_last)
+            return;
+        if (lives) {
+            out_array(&part->items, 3);
+            out_bulk(&part->items, item.key, item.cursor.key_size);
+            out_integer(&part->items, item.length);
+            out_integer(&part->items, item.time);
+            part->n++;
+        }
+        if (lives || part->n == 0) /* a dead one may be changed by a compaction */
+            part->cursor = item.cursor;
+        if (looked % SCAN_LOOKS == 0 && clock_read_ns(CLOCK_MONOTONIC) > end)
+            return;
     }
-    return n;
 }
 
+/* Where all is dead for long it has no entries, and only says where to go on. */
 static void reply_scan(struct client *client, struct scan *scan)
 {
-    struct out items = {0};
-    struct scan_cursor last;
-    size_t n = collect(scan, &items, &last);
-    if (items.overflown || (n == 0 && scan->failed)) {
+    struct part part = {0};
+    collect(scan, &part);
+    if (part.items.overflown || (part.n == 0 && scan->failed)) {
         command_error(client, internal);
-    } else if (n == 0) {
+    } else if (part.n == 0 && part.is_last) {
         command_error(client, "-No more data");
     } else {
         out_array(&client->out, 2);
-        out_bulk(&client->out, &last, sizeof last);
-        out_array(&client->out, n);
-        out_add(&client->out, items.bytes, items.end);
+        out_bulk(&client->out, &part.cursor, sizeof part.cursor);
+        out_array(&client->out, part.n);
+        if (part.n > 0)
+            out_add(&client->out, part.items.bytes, part.items.end);
     }
-    out_free(&items);
+    out_free(&part.items);
 }
 
 static void scan_either(struct client *client, const struct args *args, bool backward)

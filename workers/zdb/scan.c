@@ -109,29 +109,35 @@ static bool lives(struct scan *scan, uint64_t offset, struct format_index_entry 
     return record && record->file == scan->file && record->index_offset == offset;
 }
 
-bool scan_next(struct scan *scan, struct scan_item *out)
+bool scan_step(struct scan *scan, struct scan_item *out, bool *out_lives)
 {
     uint64_t offset = 0;
-    while ((scan->backward ? next_back : next_forth)(scan, &offset)) {
-        struct format_index_entry head;
-        const uint8_t *key = read_entry(scan, offset, &head);
-        if (!key)
-            return false;
-        scan->offset = scan->backward ? offset : offset + FORMAT_INDEX_ENTRY + head.key_size;
-        scan->previous = head.previous;
-        if (!lives(scan, offset, &head, key))
-            continue;
-        out->cursor = (struct scan_cursor){.key_size = head.key_size,
-                                           .file = scan->file,
-                                           .length = head.length,
-                                           .offset = (uint32_t)offset,
-                                           .crc = head.crc};
-        out->length = head.length;
-        out->time = head.time;
-        memcpy(out->key, key, head.key_size);
-        return true;
-    }
-    return false;
+    struct format_index_entry head;
+    if (!(scan->backward ? next_back : next_forth)(scan, &offset))
+        return false;
+    const uint8_t *key = read_entry(scan, offset, &head);
+    if (!key)
+        return false;
+    scan->offset = scan->backward ? offset : offset + FORMAT_INDEX_ENTRY + head.key_size;
+    scan->previous = head.previous;
+    *out_lives = lives(scan, offset, &head, key);
+    out->cursor = (struct scan_cursor){.key_size = head.key_size,
+                                       .file = scan->file,
+                                       .length = head.length,
+                                       .offset = (uint32_t)offset,
+                                       .crc = head.crc};
+    out->length = head.length;
+    out->time = head.time;
+    memcpy(out->key, key, head.key_size);
+    return true;
+}
+
+bool scan_next(struct scan *scan, struct scan_item *out)
+{
+    bool lives = false;
+    while (!lives && scan_step(scan, out, &lives))
+        ;
+    return lives;
 }
 
 /* --- begin and end --------------------------------------------------------------------------- */

@@ -40,7 +40,9 @@ struct scan_item {
 enum store_status scan_begin(struct scan *scan, struct ns *ns, bool backward,
                              const struct scan_cursor *cursor);
 void scan_end(struct scan *scan);
-/* The next key that lives; false when there is none, or on failure. */
+/* The next entry, and whether it lives; false when there is none, or on failure. */
+bool scan_step(struct scan *scan, struct scan_item *out, bool *out_lives);
+/* The next that lives, however many are dead before it. */
 bool scan_next(struct scan *scan, struct scan_item *out);
 
 #endif
