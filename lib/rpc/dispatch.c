@@ -213,7 +213,8 @@ static int call_begin(const struct request *request, const struct outcome_key *k
     struct rpc_call *call = calloc(1, sizeof *call);
     if (!call)
         return no_memory(request, err);
-    call->input = protobuf_c_message_unpack(request->method->input, NULL, input->len, input->data);
+    size_t length = validate_strip(request->method->input, input->data, input->len);
+    call->input = protobuf_c_message_unpack(request->method->input, NULL, length, input->data);
     if (call->input && request->changes)
         call->outcome = outcome_begin(server->outcomes, key, call);
     if (!call->input || (request->changes && !call->outcome)) {

@@ -1,5 +1,5 @@
 /*
- * A walk over packed bytes, beside the descriptor. No memory is allocated; the depth is bounded,
+ * Walks over packed bytes, beside the descriptor. No memory is allocated; the depth is bounded,
  * the work is linear in the bytes.
  */
 #include "rpc/validate.h"
@@ -214,4 +214,40 @@ int validate_packed(const ProtobufCMessageDescriptor *descriptor, const void *da
     const uint8_t *bytes = length ? data : (const uint8_t *)"";
     struct cursor cursor = {.at = bytes, .end = bytes + length, .descriptor = descriptor};
     return check_message(&cursor, err);
+}
+
+static bool pass_value(struct cursor *cursor, ProtobufCWireType wire_type)
+{
+    uint64_t value;
+    switch (wire_type) {
+    case PROTOBUF_C_WIRE_TYPE_VARINT:
+        return read_varint(cursor, 10, &value);
+    case PROTOBUF_C_WIRE_TYPE_64BIT:
+        return skip_bytes(cursor, 8);
+    case PROTOBUF_C_WIRE_TYPE_LENGTH_PREFIXED:
+        return read_varint(cursor, 5, &value) && skip_bytes(cursor, value);
+    case PROTOBUF_C_WIRE_TYPE_32BIT:
+        return skip_bytes(cursor, 4);
+    default:
+        return false;
+    }
+}
+
+size_t validate_strip(const ProtobufCMessageDescriptor *descriptor, uint8_t *data, size_t length)
+{
+    size_t kept = 0;
+    if (length == 0)
+        return 0; /* `data` may be NULL then */
+    struct cursor cursor = {.at = data, .end = data + length};
+    while (cursor.at < cursor.end) {
+        const uint8_t *field = cursor.at;
+        uint64_t key;
+        if (!read_varint(&cursor, 5, &key) || !pass_value(&cursor, (ProtobufCWireType)(key & 7)))
+            return length; /* it has not passed */
+        if (!protobuf_c_message_descriptor_get_field(descriptor, (unsigned)(key >> 3)))
+            continue;
+        memmove(data + kept, field, (size_t)(cursor.at - field));
+        kept += (size_t)(cursor.at - field);
+    }
+    return kept;
 }

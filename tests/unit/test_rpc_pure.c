@@ -94,6 +94,30 @@ static void what_is_right_passes(void **state)
                      0);
 }
 
+/* Between, before and behind the known ones, of every wire type. */
+static void what_is_unknown_is_taken_out(void **state)
+{
+    (void)state;
+    static const char unknown[] = "\xf8\x07\x80\x01"
+                                  "\xfa\x07\x02\xff\xff"
+                                  "\xf9\x07\1\2\3\4\5\6\7\x8"
+                                  "\xfd\x07\1\2\3\4";
+    enum { UNKNOWN = sizeof unknown - 1 };
+    uint8_t sample[512], bytes[sizeof sample + 2 * UNKNOWN];
+    size_t length = pack_sample(sample, sizeof sample);
+    memcpy(bytes, unknown, UNKNOWN);
+    memcpy(bytes + UNKNOWN, sample, length);
+    memcpy(bytes + UNKNOWN + length, unknown, UNKNOWN);
+    const ProtobufCMessageDescriptor *ask = &test__v1__ask__descriptor;
+    assert_int_equal(validate_strip(ask, bytes, length + 2 * UNKNOWN), length);
+    assert_memory_equal(bytes, sample, length);
+    assert_int_equal(validate_strip(ask, bytes, length), length);
+    assert_memory_equal(bytes, sample, length);
+    memcpy(bytes, unknown, UNKNOWN);
+    assert_int_equal(validate_strip(ask, bytes, UNKNOWN), 0);
+    assert_int_equal(validate_strip(ask, bytes, 0), 0);
+}
+
 /* Whatever passes can be unpacked: random damage to a good message, from a fixed seed. */
 static void what_passes_can_be_unpacked(void **state)
 {
@@ -284,6 +308,7 @@ int main(void)
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(utf8_is_strict),
         cmocka_unit_test(what_is_right_passes),
+        cmocka_unit_test(what_is_unknown_is_taken_out),
         cmocka_unit_test(what_passes_can_be_unpacked),
         cmocka_unit_test(an_outcome_is_kept_for_its_time),
         cmocka_unit_test(the_oldest_outcome_goes_first),
