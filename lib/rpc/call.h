@@ -13,8 +13,6 @@
 #include "rpc/server.h"
 #include "rpc/slots.h"
 
-#include <stdatomic.h>
-
 struct rpc_service_entry {
     ProtobufCService *service;
     const char *const *reads;
@@ -30,13 +28,13 @@ struct rpc_server {
     size_t n_services;
     nng_socket socket;
     nng_listener listener;
+    struct peers peers;
     struct rpc_slots slots;
     struct rpc_call *calls; /* in handlers */
     size_t n_calls;
     struct outcome_table *outcomes;
     bool draining;
     bool closing, slots_closed;
-    atomic_uint n_peers; /* connections: nng's threads count */
     void (*closed)(void *data);
     void *closed_data;
 };
@@ -56,6 +54,9 @@ struct rpc_call {
 
 /* A request off the wire: answers it, or makes a call of it. Takes `msg`. */
 void dispatch_request(struct rpc_server *server, struct rpc_slot *slot, nng_msg *msg, bool crowded);
+
+/* The slot's user has as many calls here as he may: says so, with the limit. */
+void dispatch_refuse(struct rpc_server *server, struct rpc_slot *slot);
 
 /* Puts the slot among those that the call's answer goes to, until the slot's own deadline. */
 void call_await(struct rpc_call *call, struct rpc_slot *slot, uint64_t deadline_ms);

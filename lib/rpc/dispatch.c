@@ -7,6 +7,7 @@
 
 #include "base/cleanup.h"
 #include "base/clock.h"
+#include "base/log.h"
 #include "rpc/validate.h"
 #include "rpc/wire.h"
 
@@ -74,16 +75,12 @@ static int check_method(struct request *request, struct err *err)
 
 static int check_rights(struct request *request, struct err *err)
 {
-    const struct rpc_server *server = request->server;
-    uid_t uid = request->slot->uid;
-    if (!request->changes || uid == 0)
+    const struct peer_user *user = request->slot->peer->user;
+    if (!request->changes || user->trusted)
         return 0;
-    for (size_t i = 0; i < server->n_admins; i++)
-        if (server->admins[i] == uid)
-            return 0;
     return err_set(err, ERR_PERMISSION_DENIED, 0, request->envelope->method,
                    "uid %ju may not call %s: only root and the configured admins change things",
-                   (uintmax_t)uid, request->envelope->method);
+                   (uintmax_t)user->uid, request->envelope->method);
 }
 
 static int check_request_id(struct request *request, struct err *err)
@@ -166,7 +163,7 @@ static struct outcome_key key_of(const struct request *request)
 {
     const Storage__V1__Call *envelope = request->envelope;
     return (struct outcome_key){
-        .uid = request->slot->uid,
+        .uid = request->slot->peer->user->uid,
         .request_id = envelope->request_id,
         .content = outcome_digest(envelope->method, envelope->input.data, envelope->input.len),
     };
@@ -225,8 +222,8 @@ static int call_begin(const struct request *request, const struct outcome_key *k
     }
     call->server = server;
     call->method = request->method;
-    call->uid = request->slot->uid;
-    call->gid = request->slot->gid;
+    call->uid = key->uid;
+    call->gid = request->slot->peer->gid;
     call->deadline_ms = request->deadline_ms;
     memcpy(call->request_id, key->request_id, strlen(key->request_id) + 1);
     call->next = server->calls;
@@ -275,4 +272,20 @@ void dispatch_request(struct rpc_server *server, struct rpc_slot *slot, nng_msg 
         slot_answer(slot, wire_pack_failure(server->epoch, &err));
     if (envelope)
         storage__v1__call__free_unpacked(envelope, NULL);
+}
+
+void dispatch_refuse(struct rpc_server *server, struct rpc_slot *slot)
+{
+    autoerr struct err err = {0};
+    struct peer_user *user = slot->peer->user;
+    size_t most = server->slots.options.user_calls;
+    (void)err_set(&err, ERR_RESOURCE_EXHAUSTED, 0, NULL,
+                  "%zu calls of uid %ju, with %zu bytes, wait here already: at most %zu may, "
+                  "with %d bytes",
+                  user->n_calls - 1, (uintmax_t)user->uid, user->waiting_bytes, most,
+                  RPC_USER_WAITING_MAX_BYTES);
+    err_retryable(&err, 1000);
+    if (peers_tell(&server->peers, user))
+        log_err(LOG_WARNING, "a call was refused", &err);
+    slot_answer(slot, wire_pack_failure(server->epoch, &err));
 }

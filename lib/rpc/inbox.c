@@ -6,12 +6,17 @@
 
 #include "base/cleanup.h"
 
+/* So many things that are not urgent may wait. */
+enum { QUIET_MAX = 16 };
+
 static void on_async(uv_async_t *async)
 {
     struct inbox *inbox = async->data;
     if (inbox->options.woken)
         inbox->options.woken(inbox->options.data);
     inbox_drain(inbox);
+    if (inbox->options.drained)
+        inbox->options.drained(inbox->options.data);
 }
 
 int inbox_open(struct inbox *inbox, const struct inbox_options *options, struct err *err)
@@ -29,19 +34,38 @@ int inbox_open(struct inbox *inbox, const struct inbox_options *options, struct 
     return 0;
 }
 
-void inbox_push(struct inbox *inbox, struct inbox_item *item)
+/* With the mutex held: whether the loop must be woken, and is not yet. */
+static bool begin_wake(struct inbox *inbox)
+{
+    bool wake = !inbox->waking;
+    inbox->waking = true;
+    return wake;
+}
+
+static void push(struct inbox *inbox, struct inbox_item *item, bool urgent)
 {
     item->next = NULL;
     uv_mutex_lock(&inbox->mutex);
-    bool was_empty = !inbox->first;
-    if (was_empty)
-        inbox->first = item;
-    else
+    if (inbox->first)
         inbox->last->next = item;
+    else
+        inbox->first = item;
     inbox->last = item;
+    inbox->n_quiet += !urgent;
+    bool wake = (urgent || inbox->eager || inbox->n_quiet >= QUIET_MAX) && begin_wake(inbox);
     uv_mutex_unlock(&inbox->mutex);
-    if (was_empty)
+    if (wake)
         inbox_wake(inbox);
+}
+
+void inbox_push(struct inbox *inbox, struct inbox_item *item)
+{
+    push(inbox, item, true);
+}
+
+void inbox_push_quietly(struct inbox *inbox, struct inbox_item *item)
+{
+    push(inbox, item, false);
 }
 
 void inbox_wake(struct inbox *inbox)
@@ -49,11 +73,23 @@ void inbox_wake(struct inbox *inbox)
     (void)uv_async_send(&inbox->async);
 }
 
+void inbox_set_eager(struct inbox *inbox, bool eager)
+{
+    uv_mutex_lock(&inbox->mutex);
+    inbox->eager = eager;
+    bool wake = eager && inbox->first && begin_wake(inbox);
+    uv_mutex_unlock(&inbox->mutex);
+    if (wake)
+        inbox_wake(inbox);
+}
+
 static struct inbox_item *take_all(struct inbox *inbox)
 {
     uv_mutex_lock(&inbox->mutex);
     struct inbox_item *first = inbox->first;
     inbox->first = inbox->last = NULL;
+    inbox->n_quiet = 0;
+    inbox->waking = false;
     uv_mutex_unlock(&inbox->mutex);
     return first;
 }

@@ -1,6 +1,6 @@
 /*
  * The server: its socket, its services, its life. Owns the nng socket, the slots on it, and the
- * memory of outcomes. On the loop, but for the two pipe callbacks, which touch one atomic counter.
+ * memory of outcomes. On the loop, but for the two pipe callbacks, which touch the table of peers.
  */
 #include "rpc/server.h"
 
@@ -15,28 +15,33 @@
 #include <nng/protocol/reqrep0/rep.h>
 #include <string.h>
 
-/* On nng's threads: lets in whoever can be named, up to RPC_PEERS_MAX. */
+/* On nng's threads: lets in whoever can be named and has room left. */
 static void on_pipe_added(nng_pipe pipe, nng_pipe_ev event, void *data)
 {
     (void)event;
     struct rpc_server *server = data;
-    uint64_t uid;
-    if (atomic_fetch_add(&server->n_peers, 1) >= RPC_PEERS_MAX ||
-        nng_pipe_get_uint64(pipe, NNG_OPT_IPC_PEER_UID, &uid) != 0)
+    uint64_t uid, gid;
+    if (nng_pipe_get_uint64(pipe, NNG_OPT_IPC_PEER_UID, &uid) != 0 ||
+        nng_pipe_get_uint64(pipe, NNG_OPT_IPC_PEER_GID, &gid) != 0 ||
+        !peers_admit(&server->peers, pipe.id, (uid_t)uid, (gid_t)gid))
         (void)nng_pipe_close(pipe);
 }
 
 static void on_pipe_removed(nng_pipe pipe, nng_pipe_ev event, void *data)
 {
-    (void)pipe;
     (void)event;
     struct rpc_server *server = data;
-    (void)atomic_fetch_sub(&server->n_peers, 1);
+    peers_dismiss(&server->peers, pipe.id);
 }
 
 static void on_requested(struct rpc_slot *slot, nng_msg *msg, bool crowded, void *data)
 {
     dispatch_request(data, slot, msg, crowded);
+}
+
+static void on_refused(struct rpc_slot *slot, void *data)
+{
+    dispatch_refuse(data, slot);
 }
 
 static void on_expired(struct rpc_slot *slot, void *data)
@@ -47,6 +52,7 @@ static void on_expired(struct rpc_slot *slot, void *data)
 
 static void server_free(struct rpc_server *server)
 {
+    peers_free(&server->peers);
     outcome_table_free(server->outcomes);
     free(server->admins);
     free(server->url);
@@ -99,6 +105,14 @@ static bool copy_options(struct rpc_server *server, const struct rpc_server_opti
     server->n_admins = options->n_admins;
     server->url = strdup(options->url);
     server->admins = calloc(options->n_admins + 1, sizeof *server->admins);
+    const struct peers_options peers = {
+        .url = server->url,
+        .admins = server->admins,
+        .n_admins = options->n_admins,
+        .user_max =
+            options->user_connections ? options->user_connections : RPC_PEERS_MAX - RPC_PEERS_KEPT,
+    };
+    peers_init(&server->peers, &peers);
     if (!server->url || !server->admins)
         return false;
     if (options->n_admins)
@@ -119,8 +133,9 @@ int rpc_server_open(const struct rpc_server_options *options, struct rpc_server 
     struct rpc_server *server = calloc(1, sizeof *server);
     if (!server)
         return err_errno(err, ENOMEM, options->url, "cannot make a server");
+    bool copied = copy_options(server, options);
     server->outcomes = outcome_table_new(&limits);
-    if (!copy_options(server, options) || !server->outcomes) {
+    if (!copied || !server->outcomes) {
         server_free(server);
         return err_errno(err, ENOMEM, options->url, "cannot make a server");
     }
@@ -132,7 +147,10 @@ int rpc_server_open(const struct rpc_server_options *options, struct rpc_server 
     struct rpc_slots_options slots = {
         .loop = options->loop,
         .socket = server->socket,
+        .peers = &server->peers,
+        .user_calls = options->user_calls ? options->user_calls : RPC_PEER_PARKED_MAX,
         .requested = on_requested,
+        .refused = on_refused,
         .expired = on_expired,
         .closed = on_slots_closed,
         .data = server,

@@ -22,7 +22,10 @@
  * that never reached a handler. All other refusals are remembered: whoever has removed a blocker
  * asks under a new id.
  *
- * Limits: beside those below, a connection that reads none of its replies is closed.
+ * Limits: beside those below, a connection that reads none of its replies is closed. Users take
+ * turns (rpc/turns.h), and each but root and the admins has his own limits: one connection more
+ * than he may have is closed, one call more is RESOURCE_EXHAUSTED, without being read. Either is
+ * logged once a minute for a user.
  */
 #ifndef LIB_RPC_SERVER_H
 #define LIB_RPC_SERVER_H
@@ -38,9 +41,12 @@ enum {
     RPC_REPLY_MAX_BYTES = 1024 * 1024,
     RPC_PARKED_MAX = 4096,                        /* calls in handlers, whole server */
     RPC_PEERS_MAX = 1024,                         /* connections */
+    RPC_PEERS_KEPT = 256,                         /* of these, for root and the admins alone */
     RPC_PEER_PARKED_MAX = 1024,                   /* calls of one connection */
     RPC_PEER_UNREAD_MAX_BYTES = 16 * 1024 * 1024, /* replies that one connection leaves unread */
-    RPC_SEND_TIMEOUT_MS = 5000,                   /* for a reply to be taken */
+    RPC_USER_WAITING_MAX_BYTES =
+        8 * 1024 * 1024,        /* requests of one user that wait for their turn */
+    RPC_SEND_TIMEOUT_MS = 5000, /* for a reply to be taken */
     RPC_REQUEST_ID_MAX = 64,
     RPC_DEADLINE_DEFAULT_MS = 30000,
     RPC_DEADLINE_MAX_MS = 3600000,
@@ -59,6 +65,8 @@ struct rpc_server_options {
     uint64_t epoch;  /* in every reply */
     const uid_t *admins; /* who may change things beside uid 0; copied */
     size_t n_admins;
+    uint32_t user_connections; /* of one user beside those; 0: RPC_PEERS_MAX - RPC_PEERS_KEPT */
+    uint32_t user_calls;       /* the same, waiting or in handlers; 0: RPC_PEER_PARKED_MAX */
 };
 
 int rpc_server_open(const struct rpc_server_options *options, struct rpc_server **out_server,

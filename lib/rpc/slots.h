@@ -6,34 +6,37 @@
  * one hung disk would freeze the API. A slot belongs to nng's threads from slot_arm() or
  * slot_answer() until its item comes through the inbox, and to the loop at all other times.
  *
- * A peer is kept from costing others anything: what one connection may have in slots is bounded,
- * and one that does not read its replies is closed.
+ * A peer is kept from costing others anything: what one connection and one user may have in slots
+ * is bounded, requests are worked on in turns, and a connection that does not read its replies is
+ * closed.
  */
 #ifndef LIB_RPC_SLOTS_H
 #define LIB_RPC_SLOTS_H
 
 #include "rpc/inbox.h"
+#include "rpc/peers.h"
 #include "rpc/server.h"
 
 #include <nng/nng.h>
 
 enum {
-    SLOTS_MAX = RPC_PARKED_MAX + 256, /* beyond the parked: refusals on their way out */
-    SLOTS_IDLE_MAX = 32,              /* kept for reuse; surplus ones are closed */
+    SLOTS_CROWDED = RPC_PARKED_MAX + 32,
+    SLOTS_MAX = SLOTS_CROWDED + 256, /* what is beyond that are refusals on their way out */
+    SLOTS_IDLE_MAX = 64,             /* kept for reuse; surplus ones are closed */
 };
 
 enum slot_state {
     SLOT_IDLE,
     SLOT_RECEIVING, /* nng's */
+    SLOT_WAITING,   /* its request waits for its turn */
     SLOT_HELD,      /* its request is being worked on */
     SLOT_SENDING,   /* nng's */
     SLOT_CLOSED,
 };
 
-struct slot_peer;
-
 struct rpc_slot {
     struct inbox_item item;
+    struct turn turn;
     struct rpc_slots *slots;
     enum slot_state state;
     nng_ctx ctx;
@@ -43,13 +46,11 @@ struct rpc_slot {
     struct rpc_slot *next_idle;
 
     /* The request, from receipt to reply. */
+    nng_msg *msg; /* while it waits */
     nng_pipe pipe;
-    bool known; /* who sent it: false if the pipe was gone before it could be asked */
-    uid_t uid;
-    gid_t gid;
+    struct peer *peer;
     uint64_t received_ms;
     uint64_t deadline_ms;
-    struct slot_peer *peer;
     size_t reply_bytes;
 
     /* The call's. */
@@ -60,9 +61,14 @@ struct rpc_slot {
 struct rpc_slots_options {
     uv_loop_t *loop;
     nng_socket socket;
+    struct peers *peers; /* borrowed; who is connected */
+    size_t user_calls;   /* of one user who is not trusted */
     /* On the loop: `msg` is the callee's; the slot is held until slot_answer(). `crowded` when the
      * peer or the server has as much in slots as it may: the request should be refused. */
     void (*requested)(struct rpc_slot *slot, nng_msg *msg, bool crowded, void *data);
+    /* On the loop: the user behind the slot has as many calls here as he may; his request was not
+     * read. The slot is held until slot_answer(). */
+    void (*refused)(struct rpc_slot *slot, void *data);
     /* On the loop: the deadline set with slot_set_deadline() has come. */
     void (*expired)(struct rpc_slot *slot, void *data);
     void (*closed)(void *data);
@@ -74,8 +80,10 @@ struct rpc_slots {
     struct inbox inbox;
     struct rpc_slot *all, *idle;
     size_t n_all, n_idle, n_receiving;
-    struct slot_peer *peers;
-    bool closing, inbox_closed;
+    struct turns turns;
+    size_t n_trusted_waiting;
+    nng_aio *puller; /* for what nng has already */
+    bool starved, closing, inbox_closed;
 };
 
 int slots_open(struct rpc_slots *slots, const struct rpc_slots_options *options, struct err *err);

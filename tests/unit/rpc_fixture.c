@@ -95,7 +95,12 @@ void fixture_serve(struct fixture *fixture)
         .huge = huge,
     };
     struct rpc_server_options options = {
-        .loop = &fixture->loop, .url = fixture->url, .epoch = fixture->epoch};
+        .loop = &fixture->loop,
+        .url = fixture->url,
+        .epoch = fixture->epoch,
+        .user_connections = fixture->user_connections,
+        .user_calls = fixture->user_calls,
+    };
     autoerr struct err err = {0};
     assert_int_equal(rpc_server_open(&options, &fixture->server, &err), 0);
     assert_int_equal(rpc_server_add(fixture->server, &fixture->service.base, reads, &err), 0);

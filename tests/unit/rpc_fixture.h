@@ -23,6 +23,7 @@ struct fixture {
     char folder[64];
     char url[96];
     uint64_t epoch;
+    uint32_t user_connections, user_calls; /* the server's limits; 0: its own */
     struct rpc_server *server;
     struct rpc_client *client;
     Test__V1__Probe_Service service;
