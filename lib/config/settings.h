@@ -37,6 +37,8 @@ struct settings {
                           one */
     uid_t *admin_uids; /* admins = uids that may change things beside root */
     size_t n_admin_uids;
+    uint32_t user_connections; /* 128: of one user beside those to a worker's requests */
+    uint32_t user_calls;       /* 256: the same, of calls that are not answered yet */
     enum log_level log_level;
 
     /* [supervisor] */

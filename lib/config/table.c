@@ -37,6 +37,10 @@ const struct setting settings_table[] = {
         "where the workers are; empty: beside storaged, else where they were installed"),
     KEY("storaged", "admins", admin_uids, uids, "", 0, LIST_MAX,
         "uids that may change things beside root"),
+    KEY("storaged", "user_connections", user_connections, u32, "128", 1, 768,
+        "connections to a worker's requests of one user who is neither root nor an admin"),
+    KEY("storaged", "user_calls", user_calls, u32, "256", 1, 1024,
+        "calls of such a user that a worker has not answered yet"),
     KEY("storaged", "log_level", log_level, level, "info", 0, 0,
         "the least that is logged"),
 

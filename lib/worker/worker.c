@@ -159,6 +159,8 @@ static int open_sockets(struct worker *worker, struct err *err)
         .epoch = worker->epoch,
         .admins = self.settings->admin_uids,
         .n_admins = self.settings->n_admin_uids,
+        .user_connections = self.settings->user_connections,
+        .user_calls = self.settings->user_calls,
     };
     const struct event_publisher_options events = {
         .loop = worker->loop,
