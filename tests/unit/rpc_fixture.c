@@ -144,6 +144,22 @@ void fixture_close(struct fixture *fixture)
     assert_int_equal(rmdir(fixture->folder), 0);
 }
 
+int fixture_setup(void **state)
+{
+    struct fixture *fixture = calloc(1, sizeof *fixture);
+    assert_non_null(fixture);
+    fixture_open(fixture);
+    *state = fixture;
+    return 0;
+}
+
+int fixture_teardown(void **state)
+{
+    fixture_close(*state);
+    free(*state);
+    return 0;
+}
+
 static void on_watchdog(uv_timer_t *timer)
 {
     (void)timer;

@@ -46,6 +46,11 @@ struct outcome_seen {
 void fixture_prepare(struct fixture *fixture);
 void fixture_open(struct fixture *fixture);
 void fixture_close(struct fixture *fixture);
+/* The same around a test, whose state is the fixture. */
+int fixture_setup(void **state);
+int fixture_teardown(void **state);
+#define with_server(test) cmocka_unit_test_setup_teardown(test, fixture_setup, fixture_teardown)
+
 void fixture_serve(struct fixture *fixture);
 void fixture_unserve(struct fixture *fixture);
 struct rpc_client *fixture_connect(struct fixture *fixture);

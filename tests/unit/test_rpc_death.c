@@ -71,13 +71,6 @@ static int setup(void **state)
     return 0;
 }
 
-static int teardown(void **state)
-{
-    fixture_close(*state);
-    free(*state);
-    return 0;
-}
-
 static const struct rpc_call_options waits = {.wait = true, .deadline_ms = 15000};
 
 static void no_server_is_said_at_once(void **state)
@@ -270,7 +263,7 @@ static int visit(char **argv)
 
 int main(int argc, char **argv)
 {
-#define with_client(test) cmocka_unit_test_setup_teardown(test, setup, teardown)
+#define with_client(test) cmocka_unit_test_setup_teardown(test, setup, fixture_teardown)
     const struct CMUnitTest tests[] = {
         with_client(no_server_is_said_at_once),
         with_client(no_server_is_waited_for_until_the_deadline),
