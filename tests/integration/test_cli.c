@@ -24,18 +24,6 @@ static void must_pass(const struct command_result *result, const char *what)
         fail_msg("%s: %d: %s%s", what, result->status, result->out, result->err);
 }
 
-/* True for jq's filter over a JSON text. */
-static bool json_holds(const char *json, const char *filter)
-{
-    autofree char *path = path_format("%s/answer.json", harness_dir());
-    file_write(path, json, strlen(json));
-    struct command jq = {.argv = {"jq", "-e", filter, path}};
-    struct command_result result = command_run(&jq);
-    if (result.status != 0)
-        print_error("jq '%s': %s\n%s\n", filter, result.err, json);
-    return result.status == 0;
-}
-
 static void every_list_is_a_table_and_json(void)
 {
     struct node *node = start_node();

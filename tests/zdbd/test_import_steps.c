@@ -16,21 +16,6 @@ enum { STEPS_MAX = 200, STOPS = 7, STOP_EVERY = 12, PLENTY = 100000 };
 static struct steps *steps;
 static struct server foreign;
 
-static struct node *start_watched(const char *program)
-{
-    foreign_init(&foreign);
-    struct node *node =
-        zdbnode_create_list((struct disk *const[]){disk_create(DISK_BYTES, DISK_SSD), NULL});
-    node_set(node, "supervisor.healthy_ms", "1");
-    node_set(node, "supervisor.backoff_min_ms", "1");
-    node_set(node, "supervisor.backoff_max_ms", "1");
-    steps = steps_watch(node, program);
-    steps_spare(steps);
-    node_start(node);
-    node_wait_cache(node, true);
-    return node;
-}
-
 /* As many bookings as namespaces, and all of them served. */
 static bool has_settled(struct node *node, void *data)
 {
@@ -100,7 +85,8 @@ static bool is_cut(struct node *node, const Storage__V1__ZDBNamespace *stays,
 /* Beside a namespace that stays, whose clients notice nothing. */
 static void cut_at_every_step_of(const char *program, const char *worker)
 {
-    struct node *node = start_watched(program);
+    foreign_init(&foreign);
+    struct node *node = zdbnode_start_watched(program, DISK_BYTES, &steps);
     struct peer_ns wanted;
     foreign_make_over(&wanted, "moved", PEER_USER, 1);
     assert_true(peer_save(&wanted, foreign.index, foreign.data));
@@ -156,7 +142,8 @@ static char *put_into_home(struct node *node, const Storage__V1__ZDBNamespace *s
 
 static void what_has_the_name_already_outlives_every_step(void)
 {
-    struct node *node = start_watched("zdbd");
+    foreign_init(&foreign);
+    struct node *node = zdbnode_start_watched("zdbd", DISK_BYTES, &steps);
     struct peer_ns theirs;
     foreign_make(&theirs, "moved", PEER_USER);
     assert_true(peer_save(&theirs, foreign.index, foreign.data));
@@ -206,7 +193,8 @@ static void stop(struct node *node, unsigned n)
 /* The call, which waits for the next zdbd, joins nothing and asks again. */
 static void a_stop_on_the_way_is_no_harm(void)
 {
-    struct node *node = start_watched("zdbimport");
+    foreign_init(&foreign);
+    struct node *node = zdbnode_start_watched("zdbimport", DISK_BYTES, &steps);
     struct peer_ns wanted;
     foreign_make(&wanted, "moved", PEER_USER);
     assert_true(peer_save(&wanted, foreign.index, foreign.data));

@@ -45,18 +45,6 @@ static const char *password_file(const char *password)
     return path;
 }
 
-/* True for jq's filter over a JSON text. */
-static bool json_holds(const char *json, const char *filter)
-{
-    autofree char *path = path_format("%s/answer.json", harness_dir());
-    file_write(path, json, strlen(json));
-    struct command jq = {.argv = {"jq", "-e", filter, path}};
-    struct command_result result = command_run(&jq);
-    if (result.status != 0)
-        print_error("jq '%s': %s\n%s\n", filter, result.err, json);
-    return result.status == 0;
-}
-
 static void reserve(const struct node *node, const char *name)
 {
     (void)ctl(node, "namespace", "reserve", "--type", "ssd", "--size", "64M", "--mode", "user",

@@ -141,25 +141,10 @@ static bool is_cut(struct node *node, const char *program, unsigned n)
     return over;
 }
 
-static struct node *start_watched(const char *program)
-{
-    struct node *node =
-        zdbnode_create_list((struct disk *const[]){disk_create(DISK_BYTES, DISK_SSD), NULL});
-    /* A death is nothing to wait for. */
-    node_set(node, "supervisor.healthy_ms", "1");
-    node_set(node, "supervisor.backoff_min_ms", "1");
-    node_set(node, "supervisor.backoff_max_ms", "1");
-    steps = steps_watch(node, program);
-    steps_spare(steps);
-    node_start(node);
-    node_wait_cache(node, true);
-    return node;
-}
-
 /* Beside a namespace that stays, so that the 0-db does. */
 static void cut_at_every_step_of(const char *program)
 {
-    struct node *node = start_watched(program);
+    struct node *node = zdbnode_start_watched(program, DISK_BYTES, &steps);
     autoreply Storage__V1__ZDBNamespace *stays = zdbnode_reserve(node, "stays", FIRST);
     struct client *client = zdbnode_enter(stays, PASSWORD);
     unsigned n = 1;
@@ -233,7 +218,7 @@ static void zdb_is_killed_after(struct node *node, const char *pool, unsigned n)
 /* It has no seam while it is zdbd's: it is killed when zdbd has taken its n-th step. */
 static void the_0_db_is_killed_after_every_step_of_zdbd(void)
 {
-    struct node *node = start_watched("zdbd");
+    struct node *node = zdbnode_start_watched("zdbd", DISK_BYTES, &steps);
     autoreply Storage__V1__ZDBNamespace *stays = zdbnode_reserve(node, "stays", FIRST);
     struct life life = {.name = "whole", .storage = node->storage};
     steps_allow(steps, PLENTY);

@@ -1,6 +1,8 @@
 /* Nodes that serve 0-db: see the header. */
 #include "zdbnode.h"
 
+#include "steps.h"
+
 #include <signal.h>
 #include <stdio.h>
 
@@ -33,6 +35,21 @@ void zdbnode_start_pools(struct node *node, struct disk *const *disks)
             assert_ok(call_prepare(node->storage, disks[n]->path, &prepared, &err), &err);
     }
     node_wait_pools(node, n);
+}
+
+struct node *zdbnode_start_watched(const char *program, uint64_t disk_bytes,
+                                   struct steps **out_steps)
+{
+    struct node *node =
+        zdbnode_create_list((struct disk *const[]){disk_create(disk_bytes, DISK_SSD), NULL});
+    node_set(node, "supervisor.healthy_ms", "1");
+    node_set(node, "supervisor.backoff_min_ms", "1");
+    node_set(node, "supervisor.backoff_max_ms", "1");
+    *out_steps = steps_watch(node, program);
+    steps_spare(*out_steps);
+    node_start(node);
+    node_wait_cache(node, true);
+    return node;
 }
 
 /* ---- calls ---- */

@@ -20,6 +20,12 @@ struct node *zdbnode_create_list(struct disk *const *disks);
 /* Starts it, and makes a pool on each of the disks. */
 void zdbnode_start_pools(struct node *node, struct disk *const *disks);
 
+struct steps;
+/* A node on one disk where the steps of that program are counted and spared, started; a death is
+ * nothing to wait for there. */
+struct node *zdbnode_start_watched(const char *program, uint64_t disk_bytes,
+                                   struct steps **out_steps);
+
 /* A request for an SSD namespace of user mode under PASSWORD. */
 Storage__V1__NamespaceReserveRequest zdbnode_request(const char *name, uint64_t size_bytes);
 int zdbnode_call_reserve(struct storage *storage,

@@ -224,3 +224,14 @@ void command_results_free(void)
         free(kept[--n_kept]);
     free(take_ptr(kept));
 }
+
+bool json_holds(const char *json, const char *filter)
+{
+    autofree char *path = path_format("%s/answer.json", harness_dir());
+    file_write(path, json, strlen(json));
+    struct command jq = {.argv = {"jq", "-e", filter, path}};
+    struct command_result result = command_run(&jq);
+    if (result.status != 0)
+        print_error("jq '%s': %s\n%s\n", filter, result.err, json);
+    return result.status == 0;
+}

@@ -137,6 +137,9 @@ struct command_result command_run(const struct command *command);
 #define command_ok(...) command_must_pass((const char *const[]){__VA_ARGS__, NULL})
 void command_must_pass(const char *const *argv);
 
+/* True for jq's filter over a JSON text. */
+bool json_holds(const char *json, const char *filter);
+
 /* Waits for a child of ours; its exit code, or 128 + signal. */
 int child_wait(pid_t pid);
 /* Waits until any process is gone, reaped or not ours. */
