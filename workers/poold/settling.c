@@ -20,7 +20,9 @@ static void on_patience(uv_timer_t *timer)
     struct settling *settling = timer->data;
     struct node *node = settling->node;
     if (!node->disks.known) {
-        log_warning("diskd is still silent: no pool is known");
+        if (!settling->told)
+            log_warning("diskd is still silent: no pool is known");
+        settling->told = true;
         (void)uv_timer_start(timer, on_patience, SETTLING_PATIENCE_MS, 0);
         return;
     }

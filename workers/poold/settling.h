@@ -8,6 +8,7 @@
 #ifndef WORKERS_POOLD_SETTLING_H
 #define WORKERS_POOLD_SETTLING_H
 
+#include <stdbool.h>
 #include <uv.h>
 
 struct node;
@@ -17,6 +18,7 @@ enum { SETTLING_PATIENCE_MS = 3000 };
 struct settling {
     struct node *node;
     uv_timer_t patience;
+    bool told; /* that diskd is silent */
 };
 
 void settling_init(struct settling *settling, struct node *node);
