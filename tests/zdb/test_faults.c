@@ -258,6 +258,73 @@ static void what_is_left_of_a_removed_namespace_does_not_come_back(void)
     assert_int_equal(count_directories(zdb.index), 1);
 }
 
+static unsigned count_files_of_a(const char *root, const char *prefix)
+{
+    unsigned n = 0;
+    autofree char *path = NULL;
+    assert_true(asprintf(&path, "%s/a", root) > 0);
+    autodir DIR *stream = opendir(path);
+    assert_non_null(stream);
+    for (const struct dirent *entry; (entry = readdir(stream));)
+        n += strncmp(entry->d_name, prefix, strlen(prefix)) == 0;
+    return n;
+}
+
+/* Nor does anybody wait for the files of a namespace that is emptied. */
+static void a_namespace_is_empty_before_its_files_are_gone(void)
+{
+    faulty_start(NULL);
+    ask(1, "NSNEW a", "+OK");
+    ask(1, "NSSET a password secret", "+OK");
+    ask(1, "NSSET a public 0", "+OK");
+    ask(2, "SELECT a secret", "+OK");
+    ask(2, "SET key value", "=key");
+    ask(2, "NSJUMP", "+OK");
+    bad->unlinks_held = 1;
+    ask(2, "FLUSH", "+OK");
+    ask(2, "GET key", "nil");
+    ask(2, "SET key other", "=key");
+    assert_int_equal(count_files_of_a(zdb.data, "zdb-gone-"), 2);
+    assert_int_equal(count_files_of_a(zdb.index, "zdb-gone-"), 2);
+    assert_int_equal(count_files_of_a(zdb.data, "d"), 1);
+    faulty_restart(NULL);
+    removals_end(1);
+    assert_int_equal(count_files_of_a(zdb.data, "zdb-gone-"), 0);
+    assert_int_equal(count_files_of_a(zdb.index, "zdb-gone-"), 0);
+    ask(2, "SELECT a secret", "+OK");
+    ask(2, "GET key", "=other");
+    ask(2, "FLUSH", "+OK");
+    removals_end(1);
+    assert_int_equal(count_files_of_a(zdb.data, "zdb-gone-"), 0);
+}
+
+/* The blocks are wanted all the more. */
+static void what_has_no_room_for_another_name_goes_at_once(void)
+{
+    faulty_start(NULL);
+    for (int n = 1; n < 5; n++) {
+        ask(1, "NSNEW a", "+OK");
+        ask(1, "NSSET a password secret", "+OK");
+        ask(1, "NSSET a public 0", "+OK");
+        ask(2, "SELECT a secret", "+OK");
+        ask(2, "SET key value", "=key");
+        faulty_arm(BADCALL_RENAME, n, 1, ENOSPC); /* the mark is made */
+        ask(2, "FLUSH", "+OK");
+        assert_int_equal(bad->failed, n < 3);
+        removals_end(1);
+        assert_int_equal(count_files_of_a(zdb.data, "zdb-gone-"), 0);
+        assert_int_equal(count_files_of_a(zdb.index, "zdb-gone-"), 0);
+        hangup(2);
+        faulty_arm(BADCALL_RENAME, n, 1, ENOSPC);
+        ask(1, "NSDEL a", "+OK");
+        assert_int_equal(bad->failed, n < 3);
+        faulty_disarm();
+        removals_end(1);
+        assert_int_equal(count_directories(zdb.data), 1);
+        assert_int_equal(count_directories(zdb.index), 1);
+    }
+}
+
 /* What cannot be marked as removed is not. */
 static void a_namespace_that_cannot_be_removed_stays(void)
 {
@@ -374,6 +441,8 @@ int main(int argc, char **argv)
         zdb_case(one_namespace_that_cannot_be_synced_stops_no_other),
         zdb_case(a_name_is_free_before_its_files_are_gone),
         zdb_case(a_namespace_that_cannot_be_removed_stays),
+        zdb_case(a_namespace_is_empty_before_its_files_are_gone),
+        zdb_case(what_has_no_room_for_another_name_goes_at_once),
         zdb_case(what_is_left_of_a_removed_namespace_does_not_come_back),
         zdb_case(a_namespace_that_is_not_on_the_disk_is_not_made),
         zdb_case(a_compaction_may_fail_at_every_call),

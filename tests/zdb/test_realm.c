@@ -99,6 +99,7 @@ static void data_that_was_put_aside_goes_by_itself(void)
 {
     char from[PATH_MAX];
     save(".zdb-deleted-0", "value");
+    make_dir(zdb.data, ".zdb-deleted-2x");
     save("half", "value");
     (void)snprintf(from, sizeof from, "%s/half/zdb-namespace", zdb.index);
     assert_int_equal(rename(from, path(zdb.index, "half/zdb-deleted")), 0);
@@ -108,6 +109,7 @@ static void data_that_was_put_aside_goes_by_itself(void)
     removals_end(1);
     assert_false(exists(zdb.index, "half") || exists(zdb.data, ".zdb-deleted-1"));
     ask(1, "NSLIST", "*2|=default|=.zdb-deleted-0"); /* that one is somebody's */
+    assert_true(exists(zdb.data, ".zdb-deleted-2x"));
 }
 
 static void the_default_namespace_is_never_removed(void)

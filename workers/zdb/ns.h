@@ -167,15 +167,18 @@ void ns_doubt(struct ns *ns, const char *why);
  */
 int ns_mark_removed(int index_root, const char *name);
 bool ns_is_being_removed(int index_root, const char *name);
-/* Of one that is marked and closed. A failure may leave the data aside already. */
+/* Of one that is marked and closed. A failure may leave the data aside already: `out_aside` is
+ * written in any case. */
 int ns_set_aside(int data_root, int index_root, const char *name, char out_aside[NS_ASIDE_SIZE]);
 bool ns_is_aside(const char *name);
 /* Both directories. Any thread. `stop`: -ECANCELED once it is set; or NULL. */
 int ns_clear_away(int data_root, int index_root, const char *name, const atomic_bool *stop);
+/* What ns_empty() has left in them; as ns_clear_away(). */
+int ns_clear_gone(int data_root, int index_root, const char *name, const atomic_bool *stop);
 /* True if there is nothing of the name but empty directories. */
 bool ns_is_vacant(int data_root, int index_root, const char *name);
 /* Removes all entries, and makes pair 0 anew; nothing is loaded afterwards. Once it has begun it is
- * gone on with before the next load. */
+ * gone on with before the next load. The files stay under other names until ns_clear_gone(). */
 int ns_empty(struct ns *ns);
 int ns_go_on_emptying(struct ns *ns);
 

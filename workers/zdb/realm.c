@@ -137,17 +137,18 @@ static int load(struct realm *realm, struct ns *ns, bool make, struct err *err)
     return rc;
 }
 
-/* What is marked gets out of the way at once, and off the disk beside the loop. */
+/* What is marked gets out of the way at once, and off the disk beside the loop; or here, where
+ * there is no room for another name, or no memory. */
 static int clear_marked(struct realm *realm, const char *name)
 {
     char aside[NS_ASIDE_SIZE];
-    int rc = 0;
-    if (!ns_is_aside(name)) {
-        rc = ns_set_aside(realm->data_root, realm->index_root, name, aside);
-        name = rc == 0 ? aside : name;
-    }
-    if (rc == 0)
-        rc = reaper_add(realm->reaper, name);
+    int data = realm->data_root, index = realm->index_root, rc = 0;
+    if (ns_is_aside(name))
+        (void)snprintf(aside, sizeof aside, "%s", name);
+    else if (ns_set_aside(data, index, name, aside) < 0)
+        rc = ns_clear_away(data, index, name, NULL);
+    if (reaper_add(realm->reaper, aside) < 0 && rc == 0)
+        rc = ns_clear_away(data, index, aside, NULL);
     if (rc < 0)
         log_error("a removed namespace cannot be cleared away", "namespace", name, "why",
                   strerror(-rc));
@@ -238,6 +239,7 @@ int realm_reload(struct realm *realm, struct ns *ns, struct err *err)
         ns_unload(ns);
         ns_fail(ns, err->message);
     }
+    (void)reaper_add_gone(realm->reaper, ns->name);
     return rc;
 }
 
@@ -267,6 +269,7 @@ static int load_one(struct realm *realm, const char *name, struct err *err)
     }
     autoerr struct err why = {0};
     int rc = load(realm, ns, true, &why);
+    (void)reaper_add_gone(realm->reaper, name); /* of a life before */
     if (rc != -ERR_FAILED_PRECONDITION)
         return 0;
     err_move(err, &why);

@@ -12,6 +12,7 @@
 
 struct removal {
     struct removal *next;
+    bool gone; /* what emptying has left, and no more */
     char name[FORMAT_NAME_MAX + 1];
 };
 
@@ -27,9 +28,10 @@ struct reaper {
 
 static void clear_away(const struct reaper *reaper, const struct removal *removal)
 {
-    int rc = ns_clear_away(reaper->data_root, reaper->index_root, removal->name, &reaper->stop);
+    int rc = (removal->gone ? ns_clear_gone : ns_clear_away)(reaper->data_root, reaper->index_root,
+                                                             removal->name, &reaper->stop);
     if (rc < 0 && rc != -ECANCELED)
-        log_error("a removed namespace cannot be cleared away; the next start tries again",
+        log_error("what was removed cannot be cleared away; the next start tries again",
                   "directory", removal->name, "why", strerror(-rc));
 }
 
@@ -91,11 +93,12 @@ void reaper_free(struct reaper *reaper)
     free(reaper);
 }
 
-int reaper_add(struct reaper *reaper, const char *name)
+static int add(struct reaper *reaper, const char *name, bool gone)
 {
     struct removal *removal = calloc(1, sizeof *removal);
     if (!removal)
         return -ENOMEM;
+    removal->gone = gone;
     (void)snprintf(removal->name, sizeof removal->name, "%s", name);
     (void)pthread_mutex_lock(&reaper->lock);
     *reaper->end = removal;
@@ -104,6 +107,16 @@ int reaper_add(struct reaper *reaper, const char *name)
     (void)pthread_cond_broadcast(&reaper->changed);
     (void)pthread_mutex_unlock(&reaper->lock);
     return 0;
+}
+
+int reaper_add(struct reaper *reaper, const char *name)
+{
+    return add(reaper, name, false);
+}
+
+int reaper_add_gone(struct reaper *reaper, const char *name)
+{
+    return add(reaper, name, true);
 }
 
 uint64_t reaper_left(struct reaper *reaper)

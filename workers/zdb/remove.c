@@ -4,11 +4,13 @@
  * step is on the disk before the next one, or a power cut might leave files without the mark.
  *
  * Many files take long to go. So both directories of a removed namespace get another name first,
- * that of the data before that of the index: its own is free, and the rest has time (reaper.h).
+ * that of the data before that of the index: its own is free, and the rest has time (reaper.h). The
+ * same holds for the files of one that is emptied.
  */
 #include "ns.h"
 
 #include "base/cleanup.h"
+#include "base/clock.h"
 #include "base/step.h"
 
 #include <errno.h>
@@ -20,6 +22,7 @@
 #define DELETED  "zdb-deleted"   /* what the descriptor of a removed namespace is called */
 #define EMPTYING "zdb-emptying"  /* there while ns_empty() is under way */
 #define ASIDE    ".zdb-deleted-" /* begins the names of directories that were put aside */
+#define GONE     "zdb-gone-"     /* begins the names of files of one that was emptied */
 
 enum { ASIDES_MAX = 1 << 20 };
 
@@ -30,30 +33,74 @@ static int sync_dir(int dir)
 
 /* --- what is in a directory ------------------------------------------------------------------ */
 
-static bool is_file_of(const char *name, char letter)
-{
-    return name[0] == letter && name[1] >= '0' && name[1] <= '9';
-}
+/* What to do with a file, by its name; 0 or a negative errno. */
+typedef int file_act(int dir, const char *name, const void *data);
 
-/* The data or index files by their letter; 0: all but the mark. `stop`: leaves the rest when it is
- * set; or NULL. */
-static int remove_files(int dir, char letter, const atomic_bool *stop)
+static int on_each_file(int dir, file_act *act, const void *data)
 {
-    int copy = openat(dir, ".", O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+    int copy = openat(dir, ".", O_RDONLY | O_DIRECTORY | O_CLOEXEC), rc = 0;
     autodir DIR *stream = copy < 0 ? NULL : fdopendir(copy);
     if (!stream)
         return -errno;
-    for (const struct dirent *entry; (entry = readdir(stream));) {
-        const char *name = entry->d_name;
-        if (strcmp(name, ".") == 0 || strcmp(name, "..") == 0 || strcmp(name, DELETED) == 0 ||
-            (letter && !is_file_of(name, letter)))
-            continue;
-        if (stop && *stop)
-            return -ECANCELED;
-        if (step_around(unlinkat(dir, name, 0)) < 0 && errno != ENOENT)
-            return -errno;
+    for (const struct dirent *entry; rc == 0 && (entry = readdir(stream));)
+        if (strcmp(entry->d_name, ".") != 0 && strcmp(entry->d_name, "..") != 0)
+            rc = act(dir, entry->d_name, data);
+    return rc;
+}
+
+static int remove_file(int dir, const char *name, const atomic_bool *stop)
+{
+    if (stop && *stop)
+        return -ECANCELED;
+    return step_around(unlinkat(dir, name, 0)) < 0 && errno != ENOENT ? -errno : 0;
+}
+
+static int remove_but_mark(int dir, const char *name, const void *stop)
+{
+    return strcmp(name, DELETED) == 0 ? 0 : remove_file(dir, name, stop);
+}
+
+static int remove_gone(int dir, const char *name, const void *stop)
+{
+    return strncmp(name, GONE, strlen(GONE)) != 0 ? 0 : remove_file(dir, name, stop);
+}
+
+struct renaming {
+    char letter;
+    uint64_t stamp; /* no two of them have the same names */
+};
+
+static int rename_gone(int dir, const char *name, const void *data)
+{
+    const struct renaming *renaming = data;
+    char gone[64];
+    if (name[0] != renaming->letter || name[1] < '0' || name[1] > '9')
+        return 0;
+    (void)snprintf(gone, sizeof gone, GONE "%.20s-%jx", name, (uintmax_t)renaming->stamp);
+    if (step_around(renameat(dir, name, dir, gone)) == 0)
+        return 0;
+    return remove_file(dir, name, NULL); /* then it takes its time here */
+}
+
+static int set_files_aside(int dir, char letter)
+{
+    const struct renaming renaming = {letter, clock_realtime_us()};
+    int rc = on_each_file(dir, rename_gone, &renaming);
+    return rc < 0 ? rc : sync_dir(dir);
+}
+
+int ns_clear_gone(int data_root, int index_root, const char *name, const atomic_bool *stop)
+{
+    const int roots[] = {data_root, index_root};
+    int rc = 0;
+    for (unsigned i = 0; i < 2 && rc == 0; i++) {
+        autoclose int dir = openat(roots[i], name, O_RDONLY | O_DIRECTORY | O_CLOEXEC | O_NOFOLLOW);
+        if (dir >= 0)
+            rc = on_each_file(dir, remove_gone, stop);
+        else if (errno != ENOENT && errno != ENOTDIR && errno != ELOOP)
+            rc = -errno;
     }
-    return sync_dir(dir);
+    return rc;
 }
 
 static int remove_dir(int root, const char *name, const atomic_bool *stop)
@@ -61,7 +108,9 @@ static int remove_dir(int root, const char *name, const atomic_bool *stop)
     autoclose int dir = openat(root, name, O_RDONLY | O_DIRECTORY | O_CLOEXEC | O_NOFOLLOW);
     if (dir < 0)
         return errno == ENOENT ? 0 : -errno;
-    int rc = remove_files(dir, 0, stop);
+    int rc = on_each_file(dir, remove_but_mark, stop);
+    if (rc == 0)
+        rc = sync_dir(dir);
     if (rc == 0 && step_around(unlinkat(dir, DELETED, 0)) < 0 && errno != ENOENT)
         rc = -errno;
     if (rc == 0 && step_around(unlinkat(root, name, AT_REMOVEDIR)) < 0 && errno != ENOENT)
@@ -126,7 +175,9 @@ bool ns_is_being_removed(int index_root, const char *name)
 
 bool ns_is_aside(const char *name)
 {
-    return strncmp(name, ASIDE, strlen(ASIDE)) == 0;
+    size_t length = strlen(ASIDE);
+    return strlen(name) < NS_ASIDE_SIZE && strncmp(name, ASIDE, length) == 0 && name[length] &&
+           strspn(name + length, "0123456789") == strlen(name + length);
 }
 
 static bool is_there(int root, const char *name)
@@ -149,12 +200,9 @@ int ns_set_aside(int data_root, int index_root, const char *name, char out_aside
     do
         (void)snprintf(aside, sizeof aside, ASIDE "%u", n);
     while ((is_there(data_root, aside) || is_there(index_root, aside)) && n++ < ASIDES_MAX);
+    memcpy(out_aside, aside, sizeof aside);
     int rc = rename_dir(data_root, name, aside);
-    if (rc == 0)
-        rc = rename_dir(index_root, name, aside);
-    if (rc == 0)
-        memcpy(out_aside, aside, sizeof aside);
-    return rc;
+    return rc < 0 ? rc : rename_dir(index_root, name, aside);
 }
 
 /* --- its entries ----------------------------------------------------------------------------- */
@@ -163,9 +211,9 @@ int ns_set_aside(int data_root, int index_root, const char *name, char out_aside
 static int finish_emptying(struct ns *ns)
 {
     ns_unload(ns);
-    int rc = remove_files(ns->data_dir, 'd', NULL);
+    int rc = set_files_aside(ns->data_dir, 'd');
     if (rc == 0)
-        rc = remove_files(ns->index_dir, 'i', NULL);
+        rc = set_files_aside(ns->index_dir, 'i');
     if (rc == 0 && !ns_add_pair(ns))
         rc = -ENOMEM;
     if (rc == 0)
