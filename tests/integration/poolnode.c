@@ -94,6 +94,12 @@ static bool pool_is(struct node *node, void *data)
     return false;
 }
 
+bool poolnode_is(struct node *node, const char *fsid, Storage__V1__PoolState state)
+{
+    struct wanted_state wanted = {.fsid = fsid, .state = state};
+    return pool_is(node, &wanted);
+}
+
 void poolnode_wait(struct node *node, const char *fsid, Storage__V1__PoolState state,
                    const char *text)
 {

@@ -25,6 +25,7 @@ Storage__V1__Space *poolnode_reserve_on(struct node *node, const char *fsid, uin
 Storage__V1__PoolCapacity poolnode_capacity(struct node *node);
 /* "<mount root>/<fsid>/<entry>"; the caller frees. */
 char *poolnode_path(const struct node *node, const char *fsid, const char *entry);
+bool poolnode_is(struct node *node, const char *fsid, Storage__V1__PoolState state);
 /* Waits until the pool is in the state, with a reason that holds `text` (NULL: any). */
 void poolnode_wait(struct node *node, const char *fsid, Storage__V1__PoolState state,
                    const char *text);

@@ -261,6 +261,7 @@ struct death {
     unsigned failing;     /* SLOWFILE_… */
     unsigned more_writes; /* that go well before */
     bool gone;            /* and the kernel says that the disk is gone */
+    bool uncached;        /* the kernel has to read again */
     const char *topic;
     Storage__V1__PoolState state;
 };
@@ -283,6 +284,13 @@ static struct two_pools start_beside(struct disk *dying, struct slowfile **out_f
     return two;
 }
 
+/* What is in use, or was changed just now, stays in the cache for that moment. */
+static bool is_read_only_once_read(struct node *node, void *fsid)
+{
+    file_write("/proc/sys/vm/drop_caches", "3", 1);
+    return poolnode_is(node, fsid, POOL_STATE(READ_ONLY));
+}
+
 static void nothing_false_is_said_of(const struct death *death)
 {
     struct writer writers[WRITERS];
@@ -294,6 +302,8 @@ static void nothing_false_is_said_of(const struct death *death)
     wait_acks(node, &acks_dying, ACKS_FIRST);
     node_mark(node);
     slowfile_fail(file, death->failing, death->more_writes);
+    if (death->uncached)
+        node_wait(node, is_read_only_once_read, two.fsid[1], "what is not cached cannot be read");
     if (death->gone)
         disk_uevent(dying, "remove");
     (void)watch_wait(node->watch, death->topic, two.fsid[1]);
@@ -338,6 +348,15 @@ static void a_disk_whose_flushes_fail(void)
         .failing = SLOWFILE_FLUSHES, .topic = "pool.readonly", .state = POOL_STATE(READ_ONLY)});
 }
 
+/* The kernel lets changes fail one by one, and the filesystem is writable still. */
+static void a_disk_whose_reads_fail(void)
+{
+    nothing_false_is_said_of(&(struct death){.failing = SLOWFILE_READS,
+                                             .uncached = true,
+                                             .topic = "pool.readonly",
+                                             .state = POOL_STATE(READ_ONLY)});
+}
+
 static void a_disk_that_vanishes(void)
 {
     nothing_false_is_said_of(
@@ -352,7 +371,7 @@ int main(int argc, char **argv)
     const struct harness_case cases[] = {
         harness_case(a_pool_frozen_over_an_abort), harness_case(a_pool_frozen_over_a_kill),
         harness_case(a_disk_whose_writes_fail),    harness_case(a_disk_whose_flushes_fail),
-        harness_case(a_disk_that_vanishes),
+        harness_case(a_disk_whose_reads_fail),     harness_case(a_disk_that_vanishes),
     };
     return harness_main(argc, argv, "dying", cases, array_length(cases));
 }

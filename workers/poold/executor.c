@@ -8,6 +8,7 @@
 #include "pool.h"
 #include "pool_end.h"
 
+#include <errno.h>
 #include <stdio.h>
 
 enum { LANE_NAME_MAX = 64, REAPING_JOBS_MAX = 4, RETRY_ELSEWHERE_MS = 200, RETRY_BUSY_MS = 200 };
@@ -29,13 +30,20 @@ static void fail_unwritable(struct pool_job *job, const struct err *why)
     err_retryable(&job->err, RETRY_ELSEWHERE_MS);
 }
 
+/* A change that meets what cannot be read fails alone, and the kernel goes on: the next one would be
+ * tried there again. */
+static bool is_dying(const struct pool_job *job)
+{
+    return job->err.os_errno == EIO || volume_is_read_only(job->volume);
+}
+
 static void run_job(struct pool_job *job)
 {
     int entered = volume_enter(job->volume);
     job->rc = job->claim_rc < 0 ? job->claim_rc : job->work(job, &job->err);
     if (job->claim_rc < 0)
         err_move(&job->err, &job->claim_err);
-    if (job->rc < 0 && job->changes && job->volume && volume_is_read_only(job->volume)) {
+    if (job->rc < 0 && job->changes && job->volume && is_dying(job)) {
         autoerr struct err why = {0};
         err_move(&why, &job->err);
         fail_unwritable(job, &why);
