@@ -30,8 +30,8 @@ static void fail_unwritable(struct pool_job *job, const struct err *why)
     err_retryable(&job->err, RETRY_ELSEWHERE_MS);
 }
 
-/* A change that meets what cannot be read fails alone, and the kernel goes on: the next one would be
- * tried there again. */
+/* A change that meets what cannot be read fails alone, and the kernel goes on: the next one would
+ * be tried there again. */
 static bool is_dying(const struct pool_job *job)
 {
     return job->err.os_errno == EIO || volume_is_read_only(job->volume);
