@@ -232,8 +232,9 @@ static int refuse_spaces(struct pool *pool, struct err *err)
     int rc = err_set(err, ERR_FAILED_PRECONDITION, 0, pool->fsid,
                      "the pool %s has %u spaces and %u bookings; nothing was written", pool->fsid,
                      pool->n_live, pool->n_bookings);
-    err_hint(err, "release them first: `storagectl space list` and `storagectl booking list` show "
-                  "them by pool");
+    err_hint(err,
+             "release them first: `storagectl space list` and `storagectl namespace list` show "
+             "them by pool; the id of a booking is its namespace's");
     for (size_t i = 0; i < order_count(&pool->objects); i++) {
         const struct space *space = order_at(&pool->objects, i);
         if (space->record.kind == RECORD_KIND_SPACE && space->record.state == RECORD_STATE_LIVE)
