@@ -17,7 +17,7 @@
 struct request {
     struct rpc_server *server;
     struct rpc_slot *slot;
-    const Storage__V1__Call *envelope;
+    Storage__V1__Call *envelope;
     ProtobufCService *service;
     unsigned method_index;
     const ProtobufCMethodDescriptor *method;
@@ -119,11 +119,12 @@ static int check_deadline(struct request *request, struct err *err)
 
 static int check_input(struct request *request, struct err *err)
 {
-    const ProtobufCBinaryData *input = &request->envelope->input;
+    ProtobufCBinaryData *input = &request->envelope->input;
     if (input->len > RPC_REQUEST_MAX_BYTES)
         return err_set(err, ERR_INVALID_ARGUMENT, 0, "input",
                        "the input is %zu bytes, at most %d are taken", input->len,
                        RPC_REQUEST_MAX_BYTES);
+    input->len = validate_strip(request->method->input, input->data, input->len);
     int rc = validate_packed(request->method->input, input->data, input->len, err);
     if (rc < 0)
         err_hint(err, "of the input of %s", request->envelope->method);
@@ -210,8 +211,7 @@ static int call_begin(const struct request *request, const struct outcome_key *k
     struct rpc_call *call = calloc(1, sizeof *call);
     if (!call)
         return no_memory(request, err);
-    size_t length = validate_strip(request->method->input, input->data, input->len);
-    call->input = protobuf_c_message_unpack(request->method->input, NULL, length, input->data);
+    call->input = protobuf_c_message_unpack(request->method->input, NULL, input->len, input->data);
     if (call->input && request->changes)
         call->outcome = outcome_begin(server->outcomes, key, call);
     if (!call->input || (request->changes && !call->outcome)) {

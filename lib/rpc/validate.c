@@ -47,9 +47,13 @@ static int refuse_garbage(const struct cursor *cursor, struct err *err)
                    "these bytes are not a %s", cursor->descriptor->name);
 }
 
-/* Reads a varint of at most `max` bytes. */
-static bool read_varint(struct cursor *cursor, unsigned max, uint64_t *out_value)
+/* Reads a varint of at most `max` bytes. Most have one. */
+static inline bool read_varint(struct cursor *cursor, unsigned max, uint64_t *out_value)
 {
+    if (cursor->at < cursor->end && *cursor->at < 0x80) {
+        *out_value = *cursor->at++;
+        return true;
+    }
     uint64_t value = 0;
     for (unsigned i = 0; i < max && cursor->at < cursor->end; i++) {
         uint8_t byte = *cursor->at++;
@@ -233,19 +237,31 @@ static bool pass_value(struct cursor *cursor, ProtobufCWireType wire_type)
     }
 }
 
+/* One field, with its number; false where validate_packed() will refuse it. */
+static bool pass_field(struct cursor *cursor, uint64_t *out_key)
+{
+    return read_varint(cursor, 5, out_key) && *out_key <= UINT32_MAX && *out_key >> 3 != 0 &&
+           pass_value(cursor, (ProtobufCWireType)(*out_key & 7));
+}
+
 size_t validate_strip(const ProtobufCMessageDescriptor *descriptor, uint8_t *data, size_t length)
 {
     size_t kept = 0;
     if (length == 0)
         return 0; /* `data` may be NULL then */
     struct cursor cursor = {.at = data, .end = data + length};
+    uint64_t key, unknown_key = 0;
     while (cursor.at < cursor.end) {
         const uint8_t *field = cursor.at;
-        uint64_t key;
-        if (!read_varint(&cursor, 5, &key) || !pass_value(&cursor, (ProtobufCWireType)(key & 7)))
-            return length; /* it has not passed */
-        if (!protobuf_c_message_descriptor_get_field(descriptor, (unsigned)(key >> 3)))
+        bool passed = pass_field(&cursor, &key);
+        if (!passed)
+            cursor.at = cursor.end;  /* from there on nothing is known */
+        else if (key == unknown_key) /* many of a kind come in a row */
             continue;
+        else if (!protobuf_c_message_descriptor_get_field(descriptor, (unsigned)(key >> 3))) {
+            unknown_key = key;
+            continue;
+        }
         memmove(data + kept, field, (size_t)(cursor.at - field));
         kept += (size_t)(cursor.at - field);
     }

@@ -23,9 +23,9 @@ enum { VALIDATE_DEPTH_MAX = 16 };
 int validate_packed(const ProtobufCMessageDescriptor *descriptor, const void *data, size_t length,
                     struct err *err);
 
-/* Takes the fields that the descriptor does not know out of a packed message that has passed, in
- * place; returns the length of what is left. protobuf-c would keep each of them in memory of its
- * own: 64 KiB of them take it 4 ms. Those of submessages stay. */
+/* Takes the fields that the descriptor does not know out of a packed message, in place; returns the
+ * length of what is left, which passes validate_packed() if all of it did. protobuf-c would keep
+ * each of them in memory of its own: 64 KiB of them take it 4 ms. Those of submessages stay. */
 size_t validate_strip(const ProtobufCMessageDescriptor *descriptor, uint8_t *data, size_t length);
 
 #endif

@@ -28,11 +28,10 @@ nng_msg *wire_pack_call(const Storage__V1__Call *call)
 int wire_unpack_call(nng_msg *msg, Storage__V1__Call **out_call, struct err *err)
 {
     uint8_t *bytes = nng_msg_body(msg);
-    size_t length = nng_msg_len(msg);
+    size_t length = validate_strip(&storage__v1__call__descriptor, bytes, nng_msg_len(msg));
     int rc = validate_packed(&storage__v1__call__descriptor, bytes, length, err);
     if (rc < 0)
         return rc;
-    length = validate_strip(&storage__v1__call__descriptor, bytes, length);
     Storage__V1__Call *call = storage__v1__call__unpack(NULL, length, bytes);
     if (!call)
         return err_set(err, ERR_RESOURCE_EXHAUSTED, 0, NULL, "no memory to read the call");

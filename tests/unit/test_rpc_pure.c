@@ -118,6 +118,26 @@ static void what_is_unknown_is_taken_out(void **state)
     assert_int_equal(validate_strip(ask, bytes, 0), 0);
 }
 
+/* Stripped first, a message passes exactly if it passes as it came, but for what was unknown. */
+static void what_is_stripped_is_judged_the_same(void **state)
+{
+    (void)state;
+    const ProtobufCMessageDescriptor *ask = &test__v1__ask__descriptor;
+    unsigned seed = 21, passed = 0, refused = 0;
+    for (unsigned round = 0; round < 20000; round++) {
+        uint8_t bytes[512];
+        size_t length = pack_sample(bytes, sizeof bytes);
+        for (unsigned i = 0; i < round % 4; i++)
+            bytes[(unsigned)rand_r(&seed) % length] = (uint8_t)rand_r(&seed);
+        int rc = validate_packed(ask, bytes, length, NULL);
+        length = validate_strip(ask, bytes, length);
+        assert_int_equal(validate_packed(ask, bytes, length, NULL), rc);
+        assert_int_equal(validate_strip(ask, bytes, length), length);
+        *(rc == 0 ? &passed : &refused) += 1;
+    }
+    assert_true(passed > 1000 && refused > 1000);
+}
+
 /* Whatever passes can be unpacked: random damage to a good message, from a fixed seed. */
 static void what_passes_can_be_unpacked(void **state)
 {
@@ -309,6 +329,7 @@ int main(void)
         cmocka_unit_test(utf8_is_strict),
         cmocka_unit_test(what_is_right_passes),
         cmocka_unit_test(what_is_unknown_is_taken_out),
+        cmocka_unit_test(what_is_stripped_is_judged_the_same),
         cmocka_unit_test(what_passes_can_be_unpacked),
         cmocka_unit_test(an_outcome_is_kept_for_its_time),
         cmocka_unit_test(the_oldest_outcome_goes_first),
