@@ -275,17 +275,18 @@ static uint64_t read_us(void)
 
 /* A few only, as long as all that was taken has been worked on: nng goes on to read from whoever a
  * request was taken of, and has no more time for the others then. When requests are slow to work
- * on, nobody shall wait behind them in nng. */
+ * on, nobody shall wait behind them in nng. A slot is put into receive when nng has nothing more;
+ * until then the loop itself comes back. */
 static void take_what_is_there(struct rpc_slots *slots)
 {
-    if (slots->n_receiving > 0)
-        return; /* then there is nothing */
+    if (slots->n_receiving > 0 || slots->starved)
+        return;
     int most = slots->turns.first ? PULLED_BEHIND_MAX : PULLED_MAX;
     for (int n = 0; n < most && slots->n_trusted_waiting < TRUSTED_WAITING_MAX; n++)
-        if (!pull_one(slots))
-            break;
-    if (slots->n_trusted_waiting < TRUSTED_WAITING_MAX && !slots->starved)
-        (void)receive_one(slots, NULL);
+        if (!pull_one(slots)) {
+            (void)receive_one(slots, NULL);
+            return;
+        }
 }
 
 static void work_for_a_while(struct rpc_slots *slots)
