@@ -230,14 +230,10 @@ static void remove_made(const struct compactor *compactor)
 static int mark_late(struct compactor *compactor)
 {
     char now[NAME_SIZE], made[NAME_SIZE];
-    const struct marks *marks = &compactor->late.marks;
-    static const uint8_t dead = FORMAT_DEAD;
+    struct marks *marks = &compactor->late.marks;
     name_files(compactor, 'i', now, made);
     autoclose int fd = openat(compactor->copy.index_dir, made, O_RDWR | O_CLOEXEC | O_NOFOLLOW);
-    int rc = fd < 0 ? -errno : 0;
-    for (size_t i = 0; i < marks->n_dead && rc == 0; i++)
-        rc = io_write(fd, IO_INDEX, &dead, 1,
-                      marks->dead[i].offset + offsetof(struct format_index_entry, flags));
+    int rc = fd < 0 ? -errno : marks_apply_dead(marks, fd);
     return rc == 0 && marks->n_dead > 0 ? io_sync(fd) : rc;
 }
 

@@ -198,6 +198,14 @@ static int mark_file(int fd, const struct dead_mark *marks, size_t n)
     return rc;
 }
 
+int marks_apply_dead(struct marks *marks, int fd)
+{
+    if (marks->n_dead == 0)
+        return 0;
+    qsort(marks->dead, marks->n_dead, sizeof *marks->dead, by_place);
+    return mark_file(fd, marks->dead, marks->n_dead);
+}
+
 static int open_index(int dir, uint32_t id)
 {
     struct file file;

@@ -51,5 +51,7 @@ void marks_free(struct marks *marks);
 /* Makes them, in the files of this directory. `sync`: and syncs those files. 0 or a negative
  * errno; any thread. */
 int marks_apply(struct marks *marks, int index_dir, bool sync);
+/* The dead ones of one file, in this one. */
+int marks_apply_dead(struct marks *marks, int fd);
 
 #endif
