@@ -5,7 +5,7 @@
 #include <stdlib.h>
 #include <sys/socket.h>
 
-enum { CHECKS = 200, LONG_VALUE = 8 << 20, DEAD = 70000, BATCH = 1000 };
+enum { CHECKS = 200, LONG_VALUE = 8 << 20, DEAD = 70000, BATCH = 1000, MANY = 200 };
 
 static void set_long_value(void)
 {
@@ -53,6 +53,35 @@ static void a_long_pipeline_lets_others_in_between(void)
     assert_true(client_ends(on(1)));
 }
 
+static uint64_t count_clients(unsigned number)
+{
+    autofree char *text = ask_bulk(number, "", NULL);
+    const char *line = strstr(text, "clients_lifetime: ");
+    assert_non_null(line);
+    return strtoull(line + strlen("clients_lifetime: "), NULL, 10);
+}
+
+static void many_who_come_at_once_let_others_in_between(void)
+{
+    static struct client *many[MANY];
+    server_start(&zdb, NULL);
+    ask(1, "PING", "+PONG");
+    assert_int_equal(kill(zdb.pid, SIGSTOP), 0);
+    for (unsigned i = 0; i < MANY; i++)
+        many[i] = server_connect(&zdb);
+    ask(1, "INFO", "");
+    assert_int_equal(kill(zdb.pid, SIGCONT), 0);
+    assert_in_range(count_clients(1), 1, MANY / 2);
+    for (unsigned i = 0; i < MANY; i++) {
+        size_t size;
+        const struct word ping[] = {word("PING")};
+        assert_true(client_send_words(many[i], ping, 1));
+        const uint8_t *reply = client_reply(many[i], &size);
+        assert_true(reply && reply_fits(reply, size, "+PONG"));
+        client_close(many[i]);
+    }
+}
+
 static void overwrite(unsigned times)
 {
     char request[64];
@@ -95,6 +124,7 @@ int main(int argc, char **argv)
 {
     static const struct zdb_case cases[] = {
         zdb_case(a_long_pipeline_lets_others_in_between),
+        zdb_case(many_who_come_at_once_let_others_in_between),
         zdb_case(a_scan_of_what_is_dead_is_answered_in_parts),
     };
     return zdb_main(argc, argv, "zdb_turns", cases, array_length(cases));

@@ -19,7 +19,7 @@
 #include <sys/un.h>
 #include <unistd.h>
 
-enum { BACKLOG = 4096, AGAIN_MS = 1000, OTHER_DESCRIPTORS = 32, PLACES_LEAST = 16 };
+enum { BACKLOG = 4096, AT_ONCE = 64, AGAIN_MS = 1000, OTHER_DESCRIPTORS = 32, PLACES_LEAST = 16 };
 
 static int open_unix(const char *path, struct err *err)
 {
@@ -201,7 +201,7 @@ void listen_accept(struct server *server, unsigned listener)
         places = 1; /* somebody has to be able to remove a namespace */
     if (server->spare < 0)
         server->spare = fcntl(server->epoll, F_DUPFD_CLOEXEC, 0);
-    for (;;) {
+    for (unsigned n = 0; n < AT_ONCE; n++) { /* epoll tells of the others again */
         int fd = accept_one(server, listener);
         if (fd >= 0 && server->n_clients >= places) {
             refuse(server, fd);
