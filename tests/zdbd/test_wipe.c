@@ -81,6 +81,17 @@ static void wiper_free(struct wiper *wiper)
     free(wiper->pool);
 }
 
+/* There is one pool, and it serves: its id, for the caller to free. */
+static char *find_serving(struct node *node)
+{
+    node_wait_cache(node, true);
+    zdbnode_wait_instance(node, NULL, ZDB(UP));
+    autoreply Storage__V1__ZDBNamespace *made = zdbnode_reserve(node, "mine", MiB);
+    client_close(zdbnode_enter(made, PASSWORD));
+    zdbnode_must_balance(node, 1);
+    return path_format("%s", made->pool);
+}
+
 /* Another one can be made of its disk, which serves 0-db as well. */
 static void must_be_another(struct node *node, const char *pool)
 {
@@ -90,24 +101,16 @@ static void must_be_another(struct node *node, const char *pool)
     assert_ok(call_disks(node->storage, &disks, &err), &err);
     assert_int_equal(disks->n_disks, 1);
     assert_ok(call_prepare(node->storage, disks->disks[0]->path, &prepared, &err), &err);
-    node_wait_cache(node, true);
-    zdbnode_wait_instance(node, NULL, ZDB(UP));
-    autoreply Storage__V1__ZDBNamespace *made = zdbnode_reserve(node, "mine", MiB);
-    assert_string_not_equal(made->pool, pool);
-    client_close(zdbnode_enter(made, PASSWORD));
-    zdbnode_must_balance(node, 1);
+    autofree char *serving = find_serving(node);
+    assert_string_not_equal(serving, pool);
 }
 
 /* The pool serves as before, and so does its 0-db. */
 static void must_be_the_same(struct node *node, const char *pool)
 {
     (void)watch_wait(node->watch, "pool.mounted", pool);
-    node_wait_cache(node, true);
-    zdbnode_wait_instance(node, pool, ZDB(UP));
-    autoreply Storage__V1__ZDBNamespace *made = zdbnode_reserve(node, "mine", MiB);
-    assert_string_equal(made->pool, pool);
-    client_close(zdbnode_enter(made, PASSWORD));
-    zdbnode_must_balance(node, 1);
+    autofree char *serving = find_serving(node);
+    assert_string_equal(serving, pool);
 }
 
 static void a_namespace_keeps_its_pool(void)
