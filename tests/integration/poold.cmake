@@ -2,7 +2,7 @@
 storaged_integration_test(NAME test_readonly SOURCES ${CMAKE_CURRENT_LIST_DIR}/test_readonly.c)
 storaged_integration_test(NAME test_crowd SOURCES ${CMAKE_CURRENT_LIST_DIR}/test_crowd.c LINK rpc PkgConfig::UV)
 # A pool's days, from the best to the worst.
-foreach(behaviour poold space full model dying clones tenants kill bookings booking_races)
+foreach(behaviour poold space full want model dying clones tenants kill bookings booking_races)
   storaged_integration_test(NAME test_${behaviour}
     SOURCES ${CMAKE_CURRENT_LIST_DIR}/test_${behaviour}.c ${CMAKE_CURRENT_LIST_DIR}/poolnode.c)
 endforeach()

@@ -119,10 +119,19 @@ static void uuids_are_valid_and_differ(void **state)
     assert_false(uuid_valid("00000000-0000-0000-0000-0000000000000"));
 }
 
+static void want_is_exhaustion(void **state)
+{
+    (void)state;
+    static const int wants[] = {ENOMEM, EMFILE, ENFILE, ENOSPC, EDQUOT};
+    for (size_t i = 0; i < array_length(wants); i++)
+        assert_int_equal(err_errno(NULL, wants[i], NULL, "it wants"), -ERR_RESOURCE_EXHAUSTED);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(error_names_object_and_errno),
+        cmocka_unit_test(want_is_exhaustion),
         cmocka_unit_test(error_may_be_rewritten_from_itself),
         cmocka_unit_test(error_copies_are_deep),
         cmocka_unit_test(log_lines_cannot_be_forged),
