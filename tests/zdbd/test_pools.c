@@ -239,6 +239,19 @@ static int take_port(uint32_t port)
     return fd;
 }
 
+struct waiting {
+    const char *pool, *reason;
+};
+
+/* It tries again soon, and waits again: all of it is of one moment. */
+static bool waits_for(struct node *node, void *data)
+{
+    const struct waiting *waiting = data;
+    autoreply Storage__V1__ZDBInstance *instance = zdbnode_instance(node, waiting->pool);
+    return instance->state == ZDB(WAITING) && instance->pid == 0 &&
+           strstr(instance->reason, waiting->reason);
+}
+
 static void somebody_took_its_port(void)
 {
     struct bed bed;
@@ -252,10 +265,8 @@ static void somebody_took_its_port(void)
     node_start(node);
     zdbnode_wait_namespace(node, bed.spaces[1]->id, NAMESPACE(LIVE));
     wait_failed(node, space->id, text);
-    zdbnode_wait_instance(node, space->pool, ZDB(WAITING));
-    autoreply Storage__V1__ZDBInstance *waits = zdbnode_instance(node, space->pool);
-    assert_non_null(strstr(waits->reason, text));
-    assert_int_equal(waits->pid, 0);
+    struct waiting waiting = {space->pool, text};
+    node_wait(node, waits_for, &waiting, "its 0-db waits, and says for what");
 
     assert_int_equal(close(fd), 0);
     zdbnode_wait_namespace(node, space->id, NAMESPACE(LIVE));
