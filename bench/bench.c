@@ -22,6 +22,7 @@ static const struct {
     {harness_case(suite_events), {"event_"}},
     {harness_case(suite_boot), {"boot_"}},
     {harness_case(suite_memory), {"memory_"}},
+    {harness_case(suite_flood), {"answer_beside_flood"}},
     {harness_case(suite_zdbd_reserve), {"zdbd_reserve_"}},
     {harness_case(suite_zdbd_restart), {"zdbd_restart_"}},
     {harness_case(suite_zdbd_list), {"zdbd_list_"}},
@@ -66,6 +67,10 @@ int main(int argc, char **argv)
 
     if (argc == 3 && strcmp(argv[1], "--echo") == 0)
         return echo_main(argv[2]);
+    if (argc == 3 && strcmp(argv[1], "--flood-echo") == 0)
+        return flood_echo_main(argv[2]);
+    if (argc == 4 && strcmp(argv[1], "--flood") == 0)
+        return flood_main(argv[2], argv[3]);
     if (argc == 3 && strcmp(argv[1], "--watch") == 0)
         return harness_main(argc, argv, "bench", NULL, 0);
     for (int option; (option = getopt_long(argc, argv, "", options, NULL)) >= 0;) {

@@ -12,6 +12,7 @@ void suite_restart(void); /* restart_* */
 void suite_events(void);  /* event_* */
 void suite_boot(void);    /* boot_* */
 void suite_memory(void);  /* memory_* */
+void suite_flood(void);   /* answer_beside_flood_* */
 
 void suite_zdbd_reserve(void); /* zdbd_reserve_* */
 void suite_zdbd_restart(void); /* zdbd_restart_* */
@@ -26,6 +27,9 @@ void suite_zdb_compaction(void); /* zdb_get_p99_* */
 
 /* The program as the floor of a read call: an nng server that sends back what it gets. */
 int echo_main(const char *url);
+/* The same beside a flood, and the program that floods a socket in one of the ways of flood.c. */
+int flood_echo_main(const char *url);
+int flood_main(const char *name, const char *path);
 
 /* Milliseconds since a clock_read_ns(CLOCK_MONOTONIC). */
 static inline double bench_ms_since(uint64_t start_ns)
