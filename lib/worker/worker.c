@@ -10,6 +10,7 @@
 #include "base/cleanup.h"
 #include "base/log.h"
 #include "worker/confine.h"
+#include "worker/landlock.h"
 #include "worker/life.h"
 #include "worker/lock.h"
 #include "worker/tether.h"
@@ -217,6 +218,8 @@ static int prepare(int argc, char **argv, struct err *err)
         return rc;
     life_set_signals();
     rc = confine_apply(self.ops->keep_caps, self.ops->mounts, err);
+    if (rc == 0 && self.ops->writes_devices)
+        rc = landlock_confine_writes(self.settings->run_dir, err);
     if (rc == 0)
         rc = life_tie_to_parent(self.channel_fd, err);
     if (rc == 0)

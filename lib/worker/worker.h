@@ -43,6 +43,7 @@ struct worker_ops {
     const char *name;
     const int *keep_caps; /* capabilities kept (CAP_SYS_ADMIN, …), -1 terminated */
     bool mounts;          /* it mounts and unmounts */
+    bool writes_devices;  /* and nothing else, but in the run directory; not with `mounts` */
     /* Adds services and begins to work. The server listens, and READY is sent, when it has returned
      * 0. */
     int (*start)(struct worker *worker, struct err *err);

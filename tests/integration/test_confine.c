@@ -5,20 +5,25 @@
  */
 #include "base/cleanup.h"
 #include "worker/confine.h"
+#include "worker/landlock.h"
 #include "worker/lock.h"
 
 #include <dirent.h>
 #include <errno.h>
 #include <fcntl.h>
+#include <linux/landlock.h>
 #include <pthread.h>
 #include <setjmp.h>
 #include <stdarg.h>
 #include <stddef.h>
 #include <stdint.h>
 #include <stdio.h>
+#include <stdlib.h>
 #include <string.h>
 #include <sys/capability.h>
 #include <sys/mount.h>
+#include <sys/stat.h>
+#include <sys/syscall.h>
 #include <sys/uio.h>
 #include <sys/wait.h>
 #include <unistd.h>
@@ -207,6 +212,73 @@ static void calls_are_denied_whatever_the_capabilities(void **state)
     assert_int_equal(in_child(confine_and_call), 0);
 }
 
+/* ---- where it writes ---- */
+
+static char top[] = "/tmp/storaged-confine-XXXXXX";
+static char inside[64], own[64], other[64];
+
+static bool make_file(const char *path)
+{
+    autoclose int fd = open(path, O_WRONLY | O_CREAT | O_CLOEXEC, 0600);
+    return fd >= 0;
+}
+
+static int make_places(void **state)
+{
+    (void)state;
+    if (!mkdtemp(top))
+        return -1;
+    (void)snprintf(inside, sizeof inside, "%s/inside", top);
+    (void)snprintf(own, sizeof own, "%s/inside/file", top);
+    (void)snprintf(other, sizeof other, "%s/file", top);
+    return mkdir(inside, 0700) < 0 || !make_file(other) ? -1 : 0;
+}
+
+static int remove_places(void **state)
+{
+    (void)state;
+    return unlink(other) | rmdir(inside) | rmdir(top);
+}
+
+static bool is_denied(int rc)
+{
+    return rc < 0 && errno == EACCES;
+}
+
+static bool executed_is_denied(void)
+{
+    int status;
+    pid_t pid = fork();
+    if (pid == 0) {
+        (void)execl("/bin/sh", "sh", "-c", ": 2>/dev/null >\"$0\"", other, (char *)NULL);
+        _exit(0);
+    }
+    return pid > 0 && waitpid(pid, &status, 0) == pid && WIFEXITED(status) &&
+           WEXITSTATUS(status) != 0;
+}
+
+static int confine_and_write(void)
+{
+    if (confine_apply(keep, false, NULL) < 0 || landlock_confine_writes(inside, NULL) < 0)
+        return 2;
+    autoclose int null = open("/dev/null", O_WRONLY | O_CLOEXEC);
+    autoclose int reading = open(other, O_RDONLY | O_CLOEXEC);
+    if (!make_file(own) || truncate(own, 0) < 0 || unlink(own) < 0 || null < 0 || reading < 0)
+        return 3;
+    if (!is_denied(open(other, O_WRONLY | O_CLOEXEC)) || !is_denied(truncate(other, 0)) ||
+        !is_denied(unlink(other)) || !is_denied(mkdir("/dev/storaged-confine", 0700)))
+        return 4;
+    return executed_is_denied() ? 0 : 5;
+}
+
+static void it_writes_where_it_may_alone(void **state)
+{
+    (void)state;
+    if (syscall(SYS_landlock_create_ruleset, NULL, 0, LANDLOCK_CREATE_RULESET_VERSION) < 3)
+        skip(); /* truncate(2) is not told from reading */
+    assert_int_equal(in_child(confine_and_write), 0);
+}
+
 /* ---- locks ---- */
 
 static char lock_path[64];
@@ -270,6 +342,7 @@ int main(void)
         cmocka_unit_test(what_it_executes_has_what_was_kept),
         cmocka_unit_test(a_confined_process_may_be_confined_again),
         cmocka_unit_test(calls_are_denied_whatever_the_capabilities),
+        cmocka_unit_test_setup_teardown(it_writes_where_it_may_alone, make_places, remove_places),
         cmocka_unit_test_setup_teardown(a_held_lock_names_its_holder, make_lock_path, remove_lock),
         cmocka_unit_test_setup_teardown(a_dying_holder_is_waited_for, make_lock_path, remove_lock),
     };

@@ -150,13 +150,14 @@ static void nonsense_is_refused(void)
 
 /* ---- cut short: mkfs.btrfs replaced in this mount namespace ---- */
 
-/* What stands in for it says its pid in the fifo "pid" and waits for the fifo "go". */
-static void replace_mkfs(const char *tail)
+/* What stands in for it says its pid in the fifo "pid", where diskd may write, and waits for the
+ * fifo "go". */
+static void replace_mkfs(const struct node *node, const char *tail)
 {
     const char *dir = harness_dir();
     autofree char *real = path_format("%s/real", dir);
     autofree char *script = path_format("%s/stand-in", dir);
-    autofree char *pid = path_format("%s/pid", dir);
+    autofree char *pid = path_format("%s/pid", node->run_dir);
     autofree char *go = path_format("%s/go", dir);
     autofree char *text = path_format("#!/bin/sh\necho $$ > %s\nread x < %s\n%s\n", pid, go, tail);
     (void)unlink(pid);
@@ -174,9 +175,9 @@ static void restore_mkfs(void)
     assert_int_equal(umount(MKFS), 0);
 }
 
-static pid_t wait_mkfs(void)
+static pid_t wait_mkfs(const struct node *node)
 {
-    autofree char *path = path_format("%s/pid", harness_dir());
+    autofree char *path = path_format("%s/pid", node->run_dir);
     autoclose int fd = open(path, O_RDONLY | O_CLOEXEC | O_NONBLOCK);
     struct pollfd wait = {.fd = fd, .events = POLLIN};
     char text[16] = "";
@@ -236,9 +237,9 @@ static void mkfs_dies_with_diskd(void)
     struct caller caller;
     disknode_start(node);
     struct worker_info old = node_worker(node, "diskd");
-    replace_mkfs("exec " MKFS ".never \"$@\"");
+    replace_mkfs(node, "exec " MKFS ".never \"$@\"");
     caller_start(&caller, node, disk);
-    pid_t mkfs = wait_mkfs();
+    pid_t mkfs = wait_mkfs(node);
     assert_int_equal(kill(old.pid, SIGKILL), 0);
     process_wait_gone(mkfs);
     caller_join(&caller);
@@ -288,9 +289,9 @@ static void one_operation_at_a_time(void)
     struct caller caller;
     disknode_start(node);
     autofree char *tail = path_format("exec %s/real \"$@\"", harness_dir());
-    replace_mkfs(tail);
+    replace_mkfs(node, tail);
     caller_start(&caller, node, disk);
-    (void)wait_mkfs();
+    (void)wait_mkfs(node);
     autoerr struct err err = {0};
     autoreply Storage__V1__PrepareReply *reply = NULL;
     assert_refused(prepare_disks(node, &reply, &err, other, disk), &err, ERR_ABORTED,
@@ -313,9 +314,9 @@ static void a_failing_mkfs_says_why(void)
     struct node *node = disknode_create(disk);
     struct caller caller;
     disknode_start(node);
-    replace_mkfs("echo 'ERROR: no such luck' >&2\necho again >&2\nexit 3");
+    replace_mkfs(node, "echo 'ERROR: no such luck' >&2\necho again >&2\nexit 3");
     caller_start(&caller, node, disk);
-    (void)wait_mkfs();
+    (void)wait_mkfs(node);
     let_mkfs_go();
     caller_join(&caller);
     restore_mkfs();
@@ -332,9 +333,9 @@ static void a_slow_mkfs_is_ended(void)
     struct caller caller;
     node_set(node, "disks.mkfs_ms", "1000");
     disknode_start(node);
-    replace_mkfs("exit 0");
+    replace_mkfs(node, "exit 0");
     caller_start(&caller, node, disk);
-    pid_t mkfs = wait_mkfs();
+    pid_t mkfs = wait_mkfs(node);
     caller_join(&caller);
     restore_mkfs();
     process_wait_gone(mkfs);
@@ -349,9 +350,9 @@ static void a_stop_does_not_wait_for_mkfs(void)
     struct node *node = disknode_create(disk);
     struct caller caller;
     disknode_start(node);
-    replace_mkfs("exit 0");
+    replace_mkfs(node, "exit 0");
     caller_start(&caller, node, disk);
-    pid_t mkfs = wait_mkfs();
+    pid_t mkfs = wait_mkfs(node);
     node_stop(node);
     process_wait_gone(mkfs);
     caller_join(&caller);
@@ -367,9 +368,9 @@ static void a_disk_may_vanish_under_mkfs(void)
     struct caller caller;
     disknode_start(node);
     autofree char *tail = path_format("exec %s/real \"$@\"", harness_dir());
-    replace_mkfs(tail);
+    replace_mkfs(node, tail);
     caller_start(&caller, node, disk);
-    (void)wait_mkfs();
+    (void)wait_mkfs(node);
     disk_uevent(disk, "remove");
     node_wait_no_disk(node, disk);
     let_mkfs_go();

@@ -326,11 +326,11 @@ static void *call(void *data)
 
 /* What is run as mkfs.btrfs loads mkfshalt.c, which reads where to stop from the file of its disk.
  */
-static void replace_mkfs(void)
+static void replace_mkfs(const struct node *node)
 {
     const char *dir = harness_dir();
     autofree char *real = path_format("%s/real", dir);
-    autofree char *tell = path_format("%s/tell", dir);
+    autofree char *tell = path_format("%s/tell", node->run_dir);
     autofree char *script = path_format("%s/stand-in", dir);
     autofree char *text = path_format("#!/bin/sh\n"
                                       "for disk; do :; done\n"
@@ -393,8 +393,8 @@ static void mkfs_is_cut_at_every_change(void)
     disknode_start(node);
     unsigned first = 1, n_halted = MKFS_DISKS;
     for (; n_halted == MKFS_DISKS && first < STEPS_MAX; first += n_halted) {
-        replace_mkfs();
-        autofree char *path = path_format("%s/tell", harness_dir());
+        replace_mkfs(node);
+        autofree char *path = path_format("%s/tell", node->run_dir);
         autoclose int tell = open(path, O_RDWR | O_CLOEXEC);
         assert_true(tell >= 0);
         n_halted = cut_mkfs(node, disks, tell, first);

@@ -36,6 +36,7 @@ int main(int argc, char **argv)
     static const struct worker_ops ops = {
         .name = "diskd",
         .keep_caps = keep_caps,
+        .writes_devices = true, /* it reads what anybody may have laid on a disk */
         .start = start,
         .stop = stop,
     };
