@@ -41,11 +41,10 @@ struct gauge gauge_read(struct node *node);
 unsigned gauge_count_arenas(pid_t pid);
 /* Waits until no process has more descriptors than it had then, but for a few of bystanders. */
 void gauge_wait_descriptors(struct node *node, const struct gauge *before);
-/* The most and the least memory of two readings; the rest is the newer one's. */
-struct gauge gauge_most(const struct gauge *older, const struct gauge *newer);
-struct gauge gauge_least(const struct gauge *older, const struct gauge *newer);
-/* Fails the test when a process was reborn, or is larger by more than this and what the sanitizers'
- * allocator wavers by. */
+/* Whether no process is larger by more than this and what the sanitizers' allocator wavers by;
+ * fails the test when one was reborn. */
+bool gauge_is_flat(const struct gauge *before, const struct gauge *after, uint64_t slack_bytes);
+/* Fails the test unless it is so. */
 void gauge_expect_flat(const struct gauge *before, const struct gauge *after, uint64_t slack_bytes);
 
 #endif

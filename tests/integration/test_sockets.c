@@ -87,28 +87,28 @@ static void attack_all(struct node *node, unsigned times, const struct gauge *be
             }
 }
 
-/* And two who subscribe and never read an event. */
+/* And two who subscribe and never read an event. The allocator's own tables grow by a step now and
+ * then, so what counts is that growth ends. */
 static void memory_stays_flat(void)
 {
-    enum { TIMES = 10, WARM_UP = 3, SETTLED = 5, ROUNDS = 7 };
+    enum { TIMES = 10, FLAT_ROUNDS = 4, ROUNDS_MAX = 16 };
     struct node *node = start_node(disk_create(2 * GiB, DISK_SSD));
     autoclose int deaf_to_diskd = raw_enter(node, DOOR_DISKD_EVENTS);
     autoclose int deaf_to_poold = raw_enter(node, DOOR_POOLD_EVENTS);
     assert_true(raw_greet(deaf_to_diskd, RAW_SUB) && raw_greet(deaf_to_poold, RAW_SUB));
     const struct gauge idle = gauge_read(node);
-    struct gauge warm = idle, after = {0};
-    for (int i = 0; i < ROUNDS; i++) {
+    struct gauge grown = idle, now = idle;
+    for (unsigned n = 0, flat = 0; flat < FLAT_ROUNDS; n++) {
+        assert_true(n < ROUNDS_MAX);
         attack_all(node, TIMES, &idle);
         gauge_wait_descriptors(node, &idle);
-        struct gauge now = gauge_read(node);
-        if (i < WARM_UP)
-            warm = gauge_most(&warm, &now);
-        else
-            after = i <= SETTLED ? now : gauge_least(&after, &now);
+        now = gauge_read(node);
+        flat = gauge_is_flat(&grown, &now, MiB / 2) ? flat + 1 : 0;
+        if (flat == 0)
+            grown = now;
     }
-    gauge_expect_flat(&warm, &after, MiB / 2);
-    assert_true(gauge_count_arenas(after.pid[GAUGE_DISKD]) <= 1);
-    assert_true(gauge_count_arenas(after.pid[GAUGE_POOLD]) <= 1);
+    assert_true(gauge_count_arenas(now.pid[GAUGE_DISKD]) <= 1);
+    assert_true(gauge_count_arenas(now.pid[GAUGE_POOLD]) <= 1);
     node_stop(node);
 }
 
