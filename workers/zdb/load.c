@@ -60,6 +60,14 @@ int load_cut_data(struct load *load, uint32_t id, uint64_t offset, uint64_t *siz
     return load_io(load, file, rc, "cut");
 }
 
+void load_leave_out(struct load *load, uint32_t id, uint64_t from, uint64_t to)
+{
+    struct ns *ns = load->ns;
+    log_warning("a damaged part of the data is left out", "namespace", ns->name, "file_id",
+                log_u64(id), "offset", log_u64(from), "bytes", log_u64(to - from));
+    ns->sealed = ns->sealed || id + 1 == ns->n_pairs;
+}
+
 int load_cut_index(struct load *load, uint32_t id, uint64_t offset, const char *why)
 {
     struct file *file = &load->ns->pairs[id]->index;

@@ -31,6 +31,9 @@ int load_sizes(struct load *load, uint32_t id, uint64_t *out_data, uint64_t *out
 int load_io(struct load *load, const struct file *file, int rc, const char *what);
 /* The data file behind `offset` holds nothing sound: cut there if it is the active one. */
 int load_cut_data(struct load *load, uint32_t id, uint64_t offset, uint64_t *size);
+/* The data from one offset up to the other holds nothing sound: it is left out, and the active pair
+ * sealed. */
+void load_leave_out(struct load *load, uint32_t id, uint64_t from, uint64_t to);
 /* Cuts an index file, and says why in the log. */
 int load_cut_index(struct load *load, uint32_t id, uint64_t offset, const char *why);
 

@@ -171,9 +171,7 @@ static int replay_all(struct pass *pass, struct walk *walk)
             uint64_t broken = walk->offset;
             if (!walk_resume(walk))
                 return load_cut_data(pass->load, pass->id, broken, &pass->data_size);
-            log_warning("a damaged part of the data is left out", "namespace", pass->ns->name,
-                        "file_id", log_u64(pass->id), "offset", log_u64(broken), "bytes",
-                        log_u64(walk->offset - broken));
+            load_leave_out(pass->load, pass->id, broken, walk->offset);
             continue;
         }
         int rc = replay_entry(pass, &entry);

@@ -348,9 +348,7 @@ static int skip_broken(struct side_by_side *side, uint64_t broken, bool *out_end
     side->load->lost += (*out_end ? side->data_size : walk->offset) - broken;
     if (*out_end)
         return load_cut_data(side->load, side->id, broken, &side->data_size);
-    log_warning("a damaged part of the data is left out", "namespace", side->ns->name, "file_id",
-                log_u64(side->id), "offset", log_u64(broken), "bytes",
-                log_u64(walk->offset - broken));
+    load_leave_out(side->load, side->id, broken, walk->offset);
     return 0;
 }
 

@@ -124,7 +124,7 @@ void ns_unload(struct ns *ns)
     ns->n_pairs = ns->sync_from = 0;
     ns->entries = ns->live_bytes = 0;
     ns->last_data = ns->last_index = 0;
-    ns->unsynced = ns->damaged = ns->written = false;
+    ns->sealed = ns->unsynced = ns->damaged = ns->written = false;
 }
 
 void ns_close(struct ns *ns)

@@ -90,7 +90,9 @@ struct ns {
     enum format_mode mode;
     struct pair **pairs;
     uint32_t n_pairs;
-    struct append data, index;      /* of the active pair */
+    struct append data, index; /* of the active pair */
+    bool sealed; /* to which nothing is added: a part of its data is damaged, and may come to look
+                  * whole by what is written behind it */
     uint32_t last_data, last_index; /* offsets of the newest entries: the next ones' `previous` */
     struct keys *keys;              /* user mode */
     struct marks marks;             /* that no batch of sync.h has yet */

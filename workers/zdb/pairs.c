@@ -148,6 +148,7 @@ int ns_rotate(struct ns *ns)
         return rc;
     }
     ns_activate(ns, FORMAT_DATA_HEADER, FORMAT_INDEX_HEADER);
+    ns->sealed = false;
     if (rc == 0)
         ns->data.allocated = FORMAT_DATA_HEADER + NS_TOMBSTONES_RESERVE;
     pair->dirty = true;

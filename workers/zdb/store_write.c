@@ -84,15 +84,16 @@ static void touched(struct ns *ns)
 }
 
 /* Offsets have 32 bits, whatever the size that was asked for. */
-static bool has_offsets(const struct ns *ns)
+static bool may_add(const struct ns *ns)
 {
-    return append_offset(&ns->data) + FORMAT_DATA_ENTRY + FORMAT_KEY_MAX <= UINT32_MAX &&
+    return !ns->sealed &&
+           append_offset(&ns->data) + FORMAT_DATA_ENTRY + FORMAT_KEY_MAX <= UINT32_MAX &&
            append_offset(&ns->index) + FORMAT_INDEX_ENTRY + FORMAT_KEY_MAX <= UINT32_MAX;
 }
 
 static enum store_status rotate_for(struct ns *ns, uint32_t length)
 {
-    if (append_offset(&ns->data) + length <= ns->config->datasize && has_offsets(ns))
+    if (append_offset(&ns->data) + length <= ns->config->datasize && may_add(ns))
         return STORE_OK;
     int rc = ns_rotate(ns);
     return rc < 0 ? refuse(ns, IO_DATA, rc) : STORE_OK;
@@ -269,7 +270,7 @@ enum store_status store_delete(struct ns *ns, const void *key, uint8_t key_size,
 {
     struct format_slot slot;
     struct slot_place place = {existing->index_file, existing->index_offset};
-    if (!has_offsets(ns) && ns_rotate(ns) < 0)
+    if (!may_add(ns) && ns_rotate(ns) < 0)
         return STORE_DATA_FAILED;
     if (!marks_reserve(&ns->marks))
         return STORE_NO_MEMORY;
