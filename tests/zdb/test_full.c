@@ -97,16 +97,19 @@ static void stop(void)
     server_stop(&zdb);
 }
 
-/* Until nothing more goes in, not even small values. */
+/* Until nothing more goes in, not even small values. The larger ones go first: each is synced. */
 static uint32_t fill_up(uint32_t from)
 {
+    static const uint32_t steps[] = {VALUE, VALUE / 10, VALUE / 100, SMALL};
     uint32_t key = from;
-    unsigned refused = 0;
-    while (refused < 50 && key < KEYS_MAX)
-        if (set(key, key + 1, refused ? SMALL : VALUE))
-            key++;
-        else
-            refused++;
+    for (size_t step = 0; step < array_length(steps); step++) {
+        unsigned most = steps[step] == SMALL ? 50 : 1;
+        for (unsigned refused = 0; refused < most && key < KEYS_MAX;)
+            if (set(key, key + 1, steps[step]))
+                key++;
+            else
+                refused++;
+    }
     assert_in_range(key, from + 1, KEYS_MAX - 1);
     return key;
 }

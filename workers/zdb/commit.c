@@ -114,6 +114,13 @@ void commit_refuse_unsynced(struct server *server)
 
 /* --- writing --------------------------------------------------------------------------------- */
 
+/* What is to be tried again may be due already, but later. */
+static void sync_by(struct server *server, uint64_t due_ms)
+{
+    if (server->sync_due_ms == 0 || server->sync_due_ms > due_ms)
+        server->sync_due_ms = due_ms;
+}
+
 void commit_write(struct server *server)
 {
     if (server->n_settings > 0)
@@ -129,10 +136,10 @@ void commit_write(struct server *server)
         if (rc < 0)
             recover(server, ns);
     }
-    if (server->n_written > 0 && server->sync_due_ms == 0)
-        server->sync_due_ms = server->options->sync
-                                  ? server->now_ms
-                                  : server->now_ms + 1000 * (uint64_t)server->options->synctime_s;
+    if (server->n_written > 0)
+        sync_by(server, server->options->sync
+                            ? server->now_ms
+                            : server->now_ms + 1000 * (uint64_t)server->options->synctime_s);
     for (struct client *client = server->writers; client; client = client->next_writer)
         client->wrote.on = false;
     server->n_written = 0;
