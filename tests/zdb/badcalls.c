@@ -42,7 +42,8 @@ __attribute__((constructor)) static void begin(void)
 
 static bool fails(enum badcall call)
 {
-    if (!page || page->call != (int)call || page->skip-- > 0 || page->fail-- <= 0)
+    if (!page || (page->call != (int)call && page->also != (int)call) || page->skip-- > 0 ||
+        page->fail-- <= 0)
         return false;
     page->failed++;
     errno = page->error;

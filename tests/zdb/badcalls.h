@@ -25,6 +25,7 @@ enum badcall {
 /* In the file that BADCALLS names. */
 struct badcalls {
     _Atomic int call; /* of enum badcall */
+    _Atomic int also; /* of another kind, counted with the first */
     _Atomic int skip; /* so many succeed first */
     _Atomic int fail; /* then so many fail */
     _Atomic int error;

@@ -42,11 +42,18 @@ void faulty_restart(const char *const *flags)
 
 void faulty_arm(enum badcall call, int skip, int fail, int error)
 {
-    bad->call = BADCALL_NONE;
+    bad->call = bad->also = BADCALL_NONE;
     bad->skip = skip;
     bad->fail = fail;
     bad->error = error;
     bad->failed = 0;
+    bad->call = (int)call;
+}
+
+void faulty_arm_two(enum badcall call, enum badcall also, int skip, int fail, int error)
+{
+    faulty_arm(BADCALL_NONE, skip, fail, error);
+    bad->also = (int)also;
     bad->call = (int)call;
 }
 

@@ -13,6 +13,8 @@ void faulty_start(const char *const *flags);
 void faulty_restart(const char *const *flags);
 /* From now on `skip` calls of the kind succeed, and then `fail` fail with the error. */
 void faulty_arm(enum badcall call, int skip, int fail, int error);
+/* The same of two kinds, counted together. */
+void faulty_arm_two(enum badcall call, enum badcall also, int skip, int fail, int error);
 void faulty_disarm(void);
 
 #endif

@@ -182,6 +182,150 @@ static void a_namespace_that_is_not_on_the_disk_is_not_made(void)
     ask(2, "SELECT other", "+OK");
 }
 
+/* --- marks that are not on the disk ---------------------------------------------------------- */
+
+#define REFUSED "-Could not delete this namespace"
+#define CLOSED  "-Namespace is out of service, its files are damaged"
+
+/* One with a key, and nothing else that is to be synced soon. */
+static void start_with_other(void)
+{
+    faulty_start_with("--synctime", "1000");
+    ask(1, "NSNEW other", "+OK");
+    ask(2, "SELECT other", "+OK");
+    ask(2, "SET key value", "=key");
+}
+
+static void check_over_restart(const char *get, const char *reply)
+{
+    ask(2, get, reply);
+    faulty_restart(NULL);
+    ask(2, "SELECT other", "+OK");
+    ask(2, get, reply);
+}
+
+/* Or the next start would take what was written since. */
+static void a_mark_that_cannot_be_synced_is_taken_back(void)
+{
+    start_with_other();
+    faulty_arm(BADCALL_SYNC, 0, 1, EIO);
+    ask(1, "NSDEL other", REFUSED);
+    assert_int_equal(bad->failed, 1);
+    ask(2, "SET key second", "=key");
+    check_over_restart("GET key", "=second");
+    ask(1, "NSDEL other", "+OK");
+}
+
+static void so_is_one_that_was_no_descriptor(void)
+{
+    char path[PATH_MAX];
+    start_with_other();
+    (void)snprintf(path, sizeof path, "%s/other/zdb-namespace", zdb.index);
+    assert_int_equal(unlink(path), 0);
+    faulty_arm(BADCALL_SYNC, 0, 1, EIO);
+    ask(1, "NSDEL other", REFUSED);
+    assert_int_equal(bad->failed, 1);
+    assert_false(is_there(zdb.index, "other/zdb-deleted"));
+    ask(2, "SET key second", "=key");
+    faulty_restart(NULL);
+    ask(1, "NSSET other password secret", "+OK");
+    ask(2, "SELECT other secret", "+OK");
+    ask(2, "GET key", "=second");
+}
+
+/* The mark may be there or not: nothing is written that it would take. */
+static void while_a_mark_cannot_be_taken_back_nothing_is_served(void)
+{
+    start_with_other();
+    faulty_arm_two(BADCALL_SYNC, BADCALL_RENAME, 1, 1000000, EIO); /* the mark is made */
+    ask(1, "NSDEL other", REFUSED);
+    ask(2, "GET key", CLOSED);
+    ask(1, "RELOAD other", CLOSED);
+    faulty_disarm();
+    assert_true(is_there(zdb.index, "other/zdb-deleted"));
+    ask(1, "RELOAD other", "+OK");
+    ask(2, "SET key second", "=key");
+    check_over_restart("GET key", "=second");
+}
+
+static void nor_while_that_cannot_be_synced(void)
+{
+    start_with_other();
+    faulty_arm(BADCALL_SYNC, 0, 1000000, EIO);
+    ask(1, "NSDEL other", REFUSED);
+    ask(2, "SET key second", CLOSED);
+    faulty_disarm();
+    ask(1, "RELOAD other", "+OK");
+    check_over_restart("GET key", "=value");
+}
+
+/* By itself, as soon as the disk allows. */
+static void what_could_be_taken_back_later_is_served_again(void)
+{
+    start_with_other();
+    faulty_arm_two(BADCALL_SYNC, BADCALL_RENAME, 1, 2, EIO);
+    ask(1, "NSDEL other", REFUSED);
+    assert_int_equal(bad->failed, 2);
+    ask(2, "SET key second", "=key");
+    check_over_restart("GET key", "=second");
+}
+
+static void a_removal_that_was_marked_may_be_asked_for_again(void)
+{
+    start_with_other();
+    faulty_arm_two(BADCALL_SYNC, BADCALL_RENAME, 1, 1000000, EIO);
+    ask(1, "NSDEL other", REFUSED);
+    faulty_disarm();
+    ask(1, "NSDEL other", "+OK");
+    faulty_restart(NULL);
+    ask(1, "NSLIST", "*1|=default");
+}
+
+/* The mark of an emptying: the sync of what it is, then its rename, then that of the directory. */
+static void a_flush_that_cannot_begin_changes_nothing(void)
+{
+    static const struct {
+        enum badcall call;
+        int skip;
+    } faults[] = {{BADCALL_WRITE, 0}, {BADCALL_SYNC, 0}, {BADCALL_RENAME, 0}, {BADCALL_SYNC, 1}};
+    start_with_other();
+    ask(1, "NSSET other password secret", "+OK");
+    ask(1, "NSSET other public 0", "+OK");
+    for (size_t i = 0; i < array_length(faults); i++) {
+        faulty_arm(faults[i].call, faults[i].skip, 1, ENOSPC);
+        ask(2, "FLUSH", "-Cannot write data right now");
+        assert_int_equal(bad->failed, 1);
+        ask(2, "GET key", "=value");
+    }
+    faulty_restart((const char *const[]){"--synctime", "1000", NULL});
+    ask(2, "SELECT other secret", "+OK");
+    ask(2, "GET key", "=value");
+}
+
+/* The mark and what follows it, or the mark and then nothing. */
+static void a_flush_that_has_begun_ends(void)
+{
+    size_t size;
+    start_with_other();
+    ask(1, "NSSET other password secret", "+OK");
+    ask(1, "NSSET other public 0", "+OK");
+    for (int n = 2, failed = 1; failed; n++) {
+        faulty_arm(BADCALL_SYNC, n, 1, EIO);
+        ask(2, "FLUSH", "");
+        assert_non_null(client_reply(on(2), &size));
+        failed = bad->failed;
+        faulty_disarm();
+        hangup(2);
+        ask(1, "RELOAD other", "+OK");
+        ask(2, "SELECT other secret", "+OK");
+        ask(2, "GET key", "nil");
+        ask(2, "SET key value", "=key");
+        faulty_restart((const char *const[]){"--synctime", "1000", NULL});
+        ask(2, "SELECT other secret", "+OK");
+        ask(2, "GET key", "=value");
+    }
+}
+
 int main(int argc, char **argv)
 {
     static const struct zdb_case cases[] = {
@@ -191,6 +335,14 @@ int main(int argc, char **argv)
         zdb_case(what_has_no_room_for_another_name_goes_at_once),
         zdb_case(what_is_left_of_a_removed_namespace_does_not_come_back),
         zdb_case(a_namespace_that_is_not_on_the_disk_is_not_made),
+        zdb_case(a_mark_that_cannot_be_synced_is_taken_back),
+        zdb_case(so_is_one_that_was_no_descriptor),
+        zdb_case(while_a_mark_cannot_be_taken_back_nothing_is_served),
+        zdb_case(nor_while_that_cannot_be_synced),
+        zdb_case(what_could_be_taken_back_later_is_served_again),
+        zdb_case(a_removal_that_was_marked_may_be_asked_for_again),
+        zdb_case(a_flush_that_cannot_begin_changes_nothing),
+        zdb_case(a_flush_that_has_begun_ends),
     };
     return zdb_main(argc, argv, "zdb_removal", cases, array_length(cases));
 }

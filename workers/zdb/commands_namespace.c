@@ -113,7 +113,7 @@ void command_nsdel(struct client *client, const struct args *args)
         return;
     }
     command_text(&args->at[1], name, sizeof name);
-    int rc = ns_mark_removed(client->server->realm.index_root, name);
+    int rc = ns_begin_removal(ns, client->server->realm.index_root);
     if (rc < 0 && rc != -ENOENT) { /* it stays; without a directory there is nothing to stay */
         log_error("a namespace cannot be removed", "namespace", name, "why", strerror(-rc));
         command_error(client, "-Could not delete this namespace");
@@ -348,13 +348,10 @@ void command_flush(struct client *client, const struct args *args)
     int rc = ns_empty(ns);
     if (rc == 0)
         rc = realm_reload(&server->realm, ns, &err);
-    if (rc == 0) {
+    if (rc == 0)
         command_ok(client);
-        return;
-    }
-    if (!ns->damaged)
-        ns_fail(ns, "it could not be emptied; RELOAD goes on with it");
-    command_error(client, "-Cannot write data right now");
+    else
+        command_error(client, "-Cannot write data right now");
 }
 
 void command_compact(struct client *client, const struct args *args)

@@ -164,10 +164,15 @@ void ns_doubt(struct ns *ns, const char *why);
 
 /*
  * remove.c: removes what a namespace has on the disk. It is gone from the mark on, whatever ends
- * the process: the next start goes on with what is marked. Put aside, it leaves its name free, and
- * has another one that no namespace gets; then its files go.
+ * the process: the next start goes on with what is marked. Where it cannot be marked it is as it
+ * was, or in doubt: see ns_doubt(). Put aside, it leaves its name free, and has another one that no
+ * namespace gets; then its files go.
  */
+int ns_begin_removal(struct ns *ns, int index_root);
+/* The mark alone, whoever has the directory; a failure may leave it there. */
 int ns_mark_removed(int index_root, const char *name);
+/* Takes it back, if it is there. */
+int ns_unmark_removed(int index_dir);
 bool ns_is_being_removed(int index_root, const char *name);
 /* Of one that is marked and closed. A failure may leave the data aside already: `out_aside` is
  * written in any case. */
@@ -180,7 +185,8 @@ int ns_clear_gone(int data_root, int index_root, const char *name, const atomic_
 /* True if there is nothing of the name but empty directories. */
 bool ns_is_vacant(int data_root, int index_root, const char *name);
 /* Removes all entries, and makes pair 0 anew; nothing is loaded afterwards. Once it has begun it is
- * gone on with before the next load. The files stay under other names until ns_clear_gone(). */
+ * gone on with before the next load: a failure leaves the namespace as it was, or in doubt. The
+ * files stay under other names until ns_clear_gone(). */
 int ns_empty(struct ns *ns);
 int ns_go_on_emptying(struct ns *ns);
 

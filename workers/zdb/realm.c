@@ -124,6 +124,8 @@ static int check_descriptor(struct ns *ns, struct err *err)
 static int load(struct realm *realm, struct ns *ns, bool make, struct err *err)
 {
     int rc = ns_open_dirs(ns, realm->data_root, realm->index_root, make);
+    if (rc == 0) /* or what is served now would be removed at the next start */
+        rc = ns_unmark_removed(ns->index_dir);
     rc = rc < 0 ? err_errno(err, -rc, ns->name, "cannot open the namespace's directories")
                 : load_namespace(ns, err);
     if (rc == 0)

@@ -149,20 +149,53 @@ bool ns_is_vacant(int data_root, int index_root, const char *name)
 
 /* --- all of it ------------------------------------------------------------------------------- */
 
+/* Not synced yet. */
+static int set_mark(int dir)
+{
+    if (step_around(renameat(dir, NS_DESCRIPTOR, dir, DELETED)) == 0)
+        return 0;
+    if (errno != ENOENT)
+        return -errno;
+    autoclose int mark = openat(dir, DELETED, O_WRONLY | O_CREAT | O_CLOEXEC | O_NOFOLLOW, 0600);
+    return mark < 0 ? -errno : 0; /* it had no descriptor */
+}
+
 int ns_mark_removed(int index_root, const char *name)
 {
     autoclose int dir = openat(index_root, name, O_RDONLY | O_DIRECTORY | O_CLOEXEC | O_NOFOLLOW);
-    if (dir < 0)
-        return -errno;
-    int rc = 0;
-    if (step_around(renameat(dir, NS_DESCRIPTOR, dir, DELETED)) < 0)
-        rc = -errno;
-    if (rc == -ENOENT) { /* it had none */
-        autoclose int mark =
-            openat(dir, DELETED, O_WRONLY | O_CREAT | O_CLOEXEC | O_NOFOLLOW, 0600);
-        rc = mark < 0 ? -errno : 0;
-    }
+    int rc = dir < 0 ? -errno : set_mark(dir);
     return rc < 0 ? rc : sync_dir(dir);
+}
+
+/* An empty mark was made as one; any other is the descriptor, if no other was written since. */
+int ns_unmark_removed(int index_dir)
+{
+    struct stat mark, descriptor;
+    if (fstatat(index_dir, DELETED, &mark, AT_SYMLINK_NOFOLLOW) < 0)
+        return errno == ENOENT ? 0 : -errno;
+    bool made = mark.st_size == 0 ||
+                fstatat(index_dir, NS_DESCRIPTOR, &descriptor, AT_SYMLINK_NOFOLLOW) == 0;
+    int rc = step_around(made ? unlinkat(index_dir, DELETED, 0)
+                              : renameat(index_dir, DELETED, index_dir, NS_DESCRIPTOR));
+    return rc < 0 ? -errno : sync_dir(index_dir);
+}
+
+/*
+ * A mark that may or may not be on the disk is taken back. Where that fails as well, the next start
+ * may find either. So nothing is acknowledged that a removal would take, and nothing goes that a
+ * start without the mark would want whole.
+ */
+int ns_begin_removal(struct ns *ns, int index_root)
+{
+    autoclose int dir =
+        openat(index_root, ns->name, O_RDONLY | O_DIRECTORY | O_CLOEXEC | O_NOFOLLOW);
+    int rc = dir < 0 ? -errno : set_mark(dir);
+    if (rc < 0)
+        return rc;
+    rc = sync_dir(dir);
+    if (rc < 0 && ns_unmark_removed(dir) < 0 && !ns->damaged)
+        ns_doubt(ns, "whether it is removed or not cannot be put on the disk");
+    return rc;
 }
 
 bool ns_is_being_removed(int index_root, const char *name)
@@ -226,11 +259,25 @@ static int finish_emptying(struct ns *ns)
     return rc;
 }
 
+/* As of a removal: the mark is taken back, or it is not known whether it is there. */
+static int take_back_emptying(const struct ns *ns)
+{
+    if (step_around(unlinkat(ns->index_dir, EMPTYING, 0)) < 0)
+        return errno == ENOENT ? 0 : -errno;
+    return sync_dir(ns->index_dir);
+}
+
 int ns_empty(struct ns *ns)
 {
     uint8_t mode = (uint8_t)ns->mode;
     int rc = io_replace(ns->index_dir, EMPTYING, &mode, sizeof mode);
-    return rc < 0 ? rc : finish_emptying(ns);
+    if (rc < 0 && take_back_emptying(ns) == 0)
+        return rc;
+    if (rc == 0)
+        rc = finish_emptying(ns);
+    if (rc < 0)
+        ns_doubt(ns, "it could not be emptied");
+    return rc;
 }
 
 int ns_go_on_emptying(struct ns *ns)
@@ -240,6 +287,8 @@ int ns_go_on_emptying(struct ns *ns)
     if (mark < 0)
         return errno == ENOENT ? 0 : -errno;
     int rc = io_read(mark, IO_INDEX, &mode, sizeof mode, 0);
+    if (rc == 0) /* it may be that this was what failed */
+        rc = sync_dir(ns->index_dir);
     if (rc < 0)
         return rc;
     ns->mode = mode == FORMAT_SEQ ? FORMAT_SEQ : FORMAT_USER;
