@@ -142,6 +142,65 @@ static void a_removed_namespace_is_not_described(void)
     expect_info("data_limits_bytes: 7000\n");
 }
 
+/* --- what is not on the disk ----------------------------------------------------------------- */
+
+#define UNWRITTEN "-Cannot write data right now"
+
+/* A namespace with a limit, and nothing that is to be synced soon. */
+static void start_with_a(void)
+{
+    faulty_start_with("--synctime", "1000");
+    ask(1, "NSNEW a", "+OK");
+    ask(1, "NSSET a maxsize 5000", "+OK");
+}
+
+/* The descriptor's own sync succeeds, and that of its directory does not. */
+static void a_setting_that_cannot_be_synced_is_taken_back(void)
+{
+    start_with_a();
+    faulty_arm(BADCALL_SYNC, 1, 1, EIO);
+    ask(1, "NSSET a maxsize 6000", UNWRITTEN);
+    assert_int_equal(bad->failed, 1);
+    expect_info("data_limits_bytes: 5000\n");
+    faulty_restart(NULL);
+    expect_info("data_limits_bytes: 5000\n");
+}
+
+/* Then what is served is what the next start finds. */
+static void one_that_cannot_be_taken_back_is_as_on_the_disk(void)
+{
+    start_with_a();
+    ask(2, "SELECT a", "+OK");
+    faulty_arm_two(BADCALL_SYNC, BADCALL_RENAME, 2, 1000000, EIO);
+    ask(1, "NSSET a maxsize 6000", UNWRITTEN);
+    ask(2, "SET key value", "-Namespace is out of service, its files are damaged");
+    faulty_disarm();
+    ask(1, "RELOAD a", "+OK");
+    expect_info("data_limits_bytes: 6000\n");
+    faulty_restart(NULL);
+    expect_info("data_limits_bytes: 6000\n");
+}
+
+/* Memory has no password of it to put back, and anybody would be let in. */
+static void the_password_of_a_closed_one_is_as_on_the_disk(void)
+{
+    char path[PATH_MAX];
+    start_with_a();
+    ask(2, "SELECT a", "+OK");
+    ask(2, "SET key value", "=key");
+    (void)snprintf(path, sizeof path, "%s/a/zdb-namespace", zdb.index);
+    assert_int_equal(unlink(path), 0);
+    faulty_restart((const char *const[]){"--synctime", "1000", NULL});
+    faulty_arm(BADCALL_SYNC, 1, 1, EIO);
+    ask(1, "NSSET a password secret", UNWRITTEN);
+    assert_int_equal(bad->failed, 1);
+    ask(2, "SELECT a", "-Namespace protected and private");
+    ask(2, "SELECT a secret", "+OK");
+    faulty_restart(NULL);
+    ask(2, "SELECT a secret", "+OK");
+    ask(2, "GET key", "=value");
+}
+
 int main(int argc, char **argv)
 {
     static const struct zdb_case cases[] = {
@@ -152,6 +211,9 @@ int main(int argc, char **argv)
         zdb_case(a_session_begins_with_what_is_on_the_disk),
         zdb_case(a_setting_outlives_a_reload_behind_it),
         zdb_case(a_removed_namespace_is_not_described),
+        zdb_case(a_setting_that_cannot_be_synced_is_taken_back),
+        zdb_case(one_that_cannot_be_taken_back_is_as_on_the_disk),
+        zdb_case(the_password_of_a_closed_one_is_as_on_the_disk),
     };
     return zdb_main(argc, argv, "zdb_settings", cases, array_length(cases));
 }

@@ -38,7 +38,8 @@ int io_forget(int fd);
 /* Room behind the end, which does not move; -EOPNOTSUPP where the filesystem cannot. */
 int io_allocate(int fd, uint64_t offset, uint64_t size);
 
-/* Writes `name` as a whole: beside it, synced, renamed, the directory synced. */
+/* Writes `name` as a whole: beside it, synced, renamed, the directory synced. When that last sync
+ * fails the new file is there, and is perhaps not on the disk: the caller's to undo. */
 int io_replace(int dir, const char *name, const void *bytes, size_t size);
 int io_size(int fd, uint64_t *out_size);
 

@@ -12,11 +12,13 @@
 #include <sys/stat.h>
 #include <time.h>
 
+enum { DESCRIPTOR_MAX = sizeof(struct format_descriptor) + 2 * 256 };
+
 /* --- the descriptor -------------------------------------------------------------------------- */
 
 int ns_read_descriptor(struct ns *ns)
 {
-    uint8_t bytes[sizeof(struct format_descriptor) + 2 * 256];
+    uint8_t bytes[DESCRIPTOR_MAX];
     struct format_descriptor head;
     size_t size;
     autoclose int fd = openat(ns->index_dir, NS_DESCRIPTOR, O_RDONLY | O_CLOEXEC | O_NOFOLLOW);
@@ -42,9 +44,8 @@ int ns_read_descriptor(struct ns *ns)
     return 0;
 }
 
-int ns_write_descriptor(const struct ns *ns)
+static size_t encode(const struct ns *ns, uint8_t out[DESCRIPTOR_MAX])
 {
-    uint8_t bytes[sizeof(struct format_descriptor) + 2 * 256];
     size_t name_size = strlen(ns->name), password_size = strlen(ns->password);
     struct format_descriptor head = {
         .version = FORMAT_NAMESPACE_VERSION,
@@ -54,10 +55,26 @@ int ns_write_descriptor(const struct ns *ns)
         .flags = (uint8_t)(FORMAT_ALWAYS | (ns->is_public ? FORMAT_PUBLIC : 0) |
                            (ns->worm ? FORMAT_WORM : 0)),
     };
-    memcpy(bytes, &head, sizeof head);
-    memcpy(bytes + sizeof head, ns->name, name_size);
-    memcpy(bytes + sizeof head + name_size, ns->password, password_size);
-    return io_replace(ns->index_dir, NS_DESCRIPTOR, bytes, sizeof head + name_size + password_size);
+    memcpy(out, &head, sizeof head);
+    memcpy(out + sizeof head, ns->name, name_size);
+    memcpy(out + sizeof head + name_size, ns->password, password_size);
+    return sizeof head + name_size + password_size;
+}
+
+int ns_write_descriptor(const struct ns *ns)
+{
+    uint8_t bytes[DESCRIPTOR_MAX];
+    size_t size = encode(ns, bytes);
+    return io_replace(ns->index_dir, NS_DESCRIPTOR, bytes, size);
+}
+
+bool ns_has_descriptor(const struct ns *ns)
+{
+    uint8_t wanted[DESCRIPTOR_MAX], bytes[DESCRIPTOR_MAX];
+    size_t size = encode(ns, wanted);
+    autoclose int fd = openat(ns->index_dir, NS_DESCRIPTOR, O_RDONLY | O_CLOEXEC | O_NOFOLLOW);
+    return fd >= 0 && io_read(fd, IO_INDEX, bytes, size, 0) == 0 &&
+           memcmp(bytes, wanted, size) == 0;
 }
 
 /* --- open and close -------------------------------------------------------------------------- */

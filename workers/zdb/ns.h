@@ -192,7 +192,10 @@ int ns_go_on_emptying(struct ns *ns);
 
 /* zdb-namespace; -ENOENT when there is none, -EBADMSG when it is none. */
 int ns_read_descriptor(struct ns *ns);
+/* A failure may leave the new one there. */
 int ns_write_descriptor(const struct ns *ns);
+/* True if it is there, and says what memory does. */
+bool ns_has_descriptor(const struct ns *ns);
 
 /* --- pairs ----------------------------------------------------------------------------------- */
 

@@ -46,12 +46,22 @@ static void restore(struct ns *ns)
     memcpy(ns->password, ns->before->password, sizeof ns->password);
 }
 
+/* The new descriptor may be there all the same. Where one was lost before, memory has nothing to
+ * put in its place: then, and where that fails as well, the disk has the word. */
+static void put_back(struct ns *ns)
+{
+    restore(ns);
+    if (ns_has_descriptor(ns) || (ns->described && ns_write_descriptor(ns) == 0) || ns->damaged)
+        return;
+    ns_doubt(ns, "what its descriptor says cannot be put on the disk");
+}
+
 static void describe(struct server *server, struct ns *ns)
 {
     int rc = ns_write_descriptor(ns);
     if (rc < 0) {
         log_warning("descriptor cannot be written", "namespace", ns->name, "why", strerror(-rc));
-        restore(ns);
+        put_back(ns);
     }
     free(take_ptr(ns->before));
     for (size_t i = 0; rc < 0 && i < server->n_settings; i++)
