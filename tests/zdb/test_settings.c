@@ -201,6 +201,30 @@ static void the_password_of_a_closed_one_is_as_on_the_disk(void)
     ask(2, "GET key", "=value");
 }
 
+/* Or what is written next is of one mode, and its files say that it is of the other. */
+static void a_mode_that_cannot_be_synced_is_taken_back(void)
+{
+    static const struct {
+        enum badcall call;
+        int fail;
+    } faults[] = {{BADCALL_WRITE, 1}, {BADCALL_SYNC, 1}, {BADCALL_SYNC, 2}};
+    for (size_t i = 0; i < array_length(faults); i++) {
+        start_with_a();
+        faulty_arm(faults[i].call, 0, faults[i].fail, EIO);
+        ask(1, "NSSET a mode seq", "-Cannot write index right now");
+        assert_int_equal(bad->failed, faults[i].fail);
+        ask(2, "SELECT a", "+OK");
+        ask(2, "SET eightkey value", "=eightkey"); /* it may be an id */
+        faulty_restart(NULL);
+        ask(2, "SELECT a", "+OK");
+        ask(2, "GET eightkey", "=value");
+        hangup(2);
+        ask(1, "NSDEL a", "+OK");
+        hangup_all();
+        server_stop(&zdb);
+    }
+}
+
 int main(int argc, char **argv)
 {
     static const struct zdb_case cases[] = {
@@ -214,6 +238,7 @@ int main(int argc, char **argv)
         zdb_case(a_setting_that_cannot_be_synced_is_taken_back),
         zdb_case(one_that_cannot_be_taken_back_is_as_on_the_disk),
         zdb_case(the_password_of_a_closed_one_is_as_on_the_disk),
+        zdb_case(a_mode_that_cannot_be_synced_is_taken_back),
     };
     return zdb_main(argc, argv, "zdb_settings", cases, array_length(cases));
 }

@@ -168,9 +168,19 @@ static const char *set_worm(struct ns *ns, const char *value)
     return NULL;
 }
 
-static const char *set_mode(struct ns *ns, const char *value)
+static int write_mode(struct ns *ns, enum format_mode mode)
 {
     struct format_index_header header;
+    ns->mode = mode;
+    ns_index_header(ns, 0, &header);
+    int fd = file_fd(&ns_active(ns)->index);
+    int rc = fd < 0 ? fd : io_write(fd, IO_INDEX, &header, sizeof header, 0);
+    return rc < 0 ? rc : io_sync(fd);
+}
+
+static const char *set_mode(struct ns *ns, const char *value)
+{
+    enum format_mode before = ns->mode;
     bool sequential = strcmp(value, "seq") == 0;
     if (!sequential && strcmp(value, "user") != 0)
         return "-Invalid property value (expected: user, seq)";
@@ -180,15 +190,11 @@ static const char *set_mode(struct ns *ns, const char *value)
         return "-Cannot change mode of used namespace";
     if (!sequential && !ns->keys && !(ns->keys = keys_new()))
         return "-Internal memory error";
-    enum format_mode before = ns->mode;
-    ns->mode = sequential ? FORMAT_SEQ : FORMAT_USER;
-    ns_index_header(ns, 0, &header);
-    int fd = file_fd(&ns_active(ns)->index);
-    if (fd < 0 || io_write(fd, IO_INDEX, &header, sizeof header, 0) < 0 || io_sync(fd) < 0) {
-        ns->mode = before;
-        return "-Cannot write index right now";
-    }
-    return NULL;
+    if (write_mode(ns, sequential ? FORMAT_SEQ : FORMAT_USER) == 0)
+        return NULL;
+    if (write_mode(ns, before) < 0)
+        ns_doubt(ns, "its mode cannot be put on the disk");
+    return "-Cannot write index right now";
 }
 
 static const char *set_gate(struct ns *ns, const char *value, enum ns_gate gate)
