@@ -182,6 +182,25 @@ static void a_namespace_that_is_not_on_the_disk_is_not_made(void)
     ask(2, "SELECT other", "+OK");
 }
 
+/* Nor is its name taken by what is left of it, where not even that could be marked. */
+static void a_namespace_that_there_is_no_room_for_leaves_nothing(void)
+{
+    faulty_start(NULL);
+    for (int n = 0, failed = 1; failed; n++) {
+        size_t size;
+        faulty_arm(BADCALL_OPEN, n, 3, ENOSPC);
+        ask(1, "NSNEW other", "");
+        const uint8_t *reply = client_reply(on(1), &size);
+        assert_non_null(reply);
+        bool made = reply_fits(reply, size, "+OK");
+        failed = bad->failed;
+        faulty_disarm();
+        ask(1, "NSNEW other", made ? "-This namespace is not available" : "+OK");
+        ask(1, "NSDEL other", "+OK");
+        removals_end(1);
+    }
+}
+
 /* --- marks that are not on the disk ---------------------------------------------------------- */
 
 #define REFUSED "-Could not delete this namespace"
@@ -335,6 +354,7 @@ int main(int argc, char **argv)
         zdb_case(what_has_no_room_for_another_name_goes_at_once),
         zdb_case(what_is_left_of_a_removed_namespace_does_not_come_back),
         zdb_case(a_namespace_that_is_not_on_the_disk_is_not_made),
+        zdb_case(a_namespace_that_there_is_no_room_for_leaves_nothing),
         zdb_case(a_mark_that_cannot_be_synced_is_taken_back),
         zdb_case(so_is_one_that_was_no_descriptor),
         zdb_case(while_a_mark_cannot_be_taken_back_nothing_is_served),

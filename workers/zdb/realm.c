@@ -186,7 +186,8 @@ struct ns *realm_create(struct realm *realm, const char *name, struct err *err)
     if (load(realm, ns, true, err) < 0) {
         ns_close(ns);
         (void)ns_mark_removed(realm->index_root, name);
-        (void)clear_left(realm, name);
+        if (!clear_left(realm, name)) /* there was no room for the mark */
+            (void)ns_clear_away(realm->data_root, realm->index_root, name, NULL);
         return NULL;
     }
     append(realm, ns);
