@@ -29,9 +29,8 @@ static int run_list(struct session *session, struct err *err)
 static const struct flag wipe_flags[] = {
     {"yes", NULL, "you mean it: all data on it is lost"},
     {"force", NULL,
-     "also one that is not mounted or lacks a disk, whatever was on it, or that holds what "
-     "storaged "
-     "did not make"},
+     "also one that is not mounted or lacks a disk, whatever was on it, or that "
+     "holds what storaged did not make"},
     {0},
 };
 
