@@ -4,68 +4,36 @@
 
 #include "base/cleanup.h"
 #include "base/log.h"
+#include "base/ruleset.h"
 
 #include <errno.h>
 #include <fcntl.h>
-#include <linux/landlock.h>
 #include <seccomp.h>
-#include <string.h>
 #include <sys/prctl.h>
-#include <sys/syscall.h>
-#include <unistd.h>
 
 /* --- Landlock -------------------------------------------------------------------------------- */
 
-/* Everything that ABI 1 knows; TRUNCATE came with 3. */
-#define RIGHTS_1 ((LANDLOCK_ACCESS_FS_MAKE_SYM << 1) - 1)
-#ifndef LANDLOCK_ACCESS_FS_REFER
-#define LANDLOCK_ACCESS_FS_REFER (1ULL << 13)
-#endif
-#ifndef LANDLOCK_ACCESS_FS_TRUNCATE
-#define LANDLOCK_ACCESS_FS_TRUNCATE (1ULL << 14)
-#endif
-
-static uint64_t rights_of(long abi)
-{
-    uint64_t rights = RIGHTS_1;
-    if (abi >= 2)
-        rights |= LANDLOCK_ACCESS_FS_REFER;
-    if (abi >= 3)
-        rights |= LANDLOCK_ACCESS_FS_TRUNCATE;
-    return rights;
-}
-
-static int allow_tree(int ruleset, int dir, uint64_t rights)
-{
-    struct landlock_path_beneath_attr tree = {
-        .allowed_access = rights & ~(uint64_t)LANDLOCK_ACCESS_FS_EXECUTE,
-        .parent_fd = dir,
-    };
-    return (int)syscall(SYS_landlock_add_rule, ruleset, LANDLOCK_RULE_PATH_BENEATH, &tree, 0);
-}
-
 int confine_files(int data_root, int index_root, struct err *err)
 {
+    static const uint64_t rights = RULESET_ALL & ~(uint64_t)LANDLOCK_ACCESS_FS_EXECUTE;
+#ifdef __SANITIZE_ADDRESS__ /* its search for leaks lists our threads */
+    autoclose int proc = open("/proc", O_PATH | O_DIRECTORY | O_CLOEXEC);
+#else
+    const int proc = -1;
+#endif
+    const struct ruleset_tree trees[] = {
+        {data_root, rights},
+        {index_root, rights},
+        {proc, LANDLOCK_ACCESS_FS_READ_FILE | LANDLOCK_ACCESS_FS_READ_DIR},
+    };
     if (prctl(PR_SET_NO_NEW_PRIVS, 1, 0, 0, 0) < 0)
         return err_errno(err, errno, "no_new_privs", "cannot be set");
-    long abi = syscall(SYS_landlock_create_ruleset, NULL, 0, LANDLOCK_CREATE_RULESET_VERSION);
-    if (abi < 1) {
+    int rc = ruleset_enforce(RULESET_ALL, trees, array_length(trees) - (proc < 0));
+    if (rc == -ENOSYS) {
         log_warning("the kernel has no Landlock: files are not confined");
         return 0;
     }
-    uint64_t rights = rights_of(abi);
-    struct landlock_ruleset_attr all = {.handled_access_fs = rights};
-    autoclose int ruleset = (int)syscall(SYS_landlock_create_ruleset, &all, sizeof all, 0);
-#ifdef __SANITIZE_ADDRESS__ /* its search for leaks lists our threads */
-    autoclose int proc = open("/proc", O_PATH | O_DIRECTORY | O_CLOEXEC);
-    if (proc >= 0)
-        (void)allow_tree(ruleset, proc, LANDLOCK_ACCESS_FS_READ_FILE | LANDLOCK_ACCESS_FS_READ_DIR);
-#endif
-    if (ruleset < 0 || allow_tree(ruleset, data_root, rights) < 0 ||
-        allow_tree(ruleset, index_root, rights) < 0 ||
-        syscall(SYS_landlock_restrict_self, ruleset, 0) < 0)
-        return err_errno(err, errno, "Landlock", "cannot be applied");
-    return 0;
+    return rc < 0 ? err_errno(err, -rc, "Landlock", "cannot be applied") : 0;
 }
 
 /* --- seccomp --------------------------------------------------------------------------------- */

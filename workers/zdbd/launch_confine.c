@@ -7,13 +7,13 @@
 
 #include "base/cleanup.h"
 #include "base/log.h"
+#include "base/ruleset.h"
 #include "base/step.h"
 #include "cgroup.h"
 
 #include <errno.h>
 #include <fcntl.h>
 #include <grp.h>
-#include <linux/landlock.h>
 #include <signal.h>
 #include <stdio.h>
 #include <string.h>
@@ -21,7 +21,6 @@
 #include <sys/prctl.h>
 #include <sys/resource.h>
 #include <sys/stat.h>
-#include <sys/syscall.h>
 
 /* ---- the beginning --------------------------------------------------------------------------- */
 
@@ -119,44 +118,13 @@ static int set_limits(const struct launch *launch, struct err *err)
 
 /* ---- Landlock -------------------------------------------------------------------------------- */
 
-/* Newer than the header. */
-#define ACCESS_REFER    (UINT64_C(1) << 13)
-#define ACCESS_TRUNCATE (UINT64_C(1) << 14)
-
-static uint64_t writing_of(long abi)
-{
-    uint64_t rights = LANDLOCK_ACCESS_FS_WRITE_FILE | LANDLOCK_ACCESS_FS_REMOVE_DIR |
-                      LANDLOCK_ACCESS_FS_REMOVE_FILE | LANDLOCK_ACCESS_FS_MAKE_CHAR |
-                      LANDLOCK_ACCESS_FS_MAKE_DIR | LANDLOCK_ACCESS_FS_MAKE_REG |
-                      LANDLOCK_ACCESS_FS_MAKE_SOCK | LANDLOCK_ACCESS_FS_MAKE_FIFO |
-                      LANDLOCK_ACCESS_FS_MAKE_BLOCK | LANDLOCK_ACCESS_FS_MAKE_SYM;
-    if (abi >= 2)
-        rights |= ACCESS_REFER;
-    if (abi >= 3)
-        rights |= ACCESS_TRUNCATE;
-    return rights;
-}
-
-static int allow_tree(int ruleset, int dir, uint64_t rights)
-{
-    const struct landlock_path_beneath_attr tree = {.allowed_access = rights, .parent_fd = dir};
-    return (int)syscall(SYS_landlock_add_rule, ruleset, LANDLOCK_RULE_PATH_BENEATH, &tree, 0);
-}
-
 static int confine_writing(const struct launch *launch, bool *out_there, struct err *err)
 {
-    long abi = syscall(SYS_landlock_create_ruleset, NULL, 0, LANDLOCK_CREATE_RULESET_VERSION);
-    *out_there = abi >= 1;
-    if (abi < 1)
-        return 0;
-    uint64_t rights = writing_of(abi);
-    const struct landlock_ruleset_attr all = {.handled_access_fs = rights};
-    autoclose int ruleset = (int)syscall(SYS_landlock_create_ruleset, &all, sizeof all, 0);
-    if (ruleset < 0 || allow_tree(ruleset, LAUNCH_HOME_FD, rights) < 0 ||
-        allow_tree(ruleset, launch->run_fd, rights) < 0 ||
-        syscall(SYS_landlock_restrict_self, ruleset, 0) < 0)
-        return err_errno(err, errno, "Landlock", "cannot be applied");
-    return 0;
+    const struct ruleset_tree trees[] = {{LAUNCH_HOME_FD, RULESET_CHANGES},
+                                         {launch->run_fd, RULESET_CHANGES}};
+    int rc = ruleset_enforce(RULESET_CHANGES, trees, array_length(trees));
+    *out_there = rc != -ENOSYS;
+    return rc < 0 && *out_there ? err_errno(err, -rc, "Landlock", "cannot be applied") : 0;
 }
 
 int launch_confine(struct launch *launch, struct err *err)
