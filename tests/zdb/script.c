@@ -247,14 +247,22 @@ char *ask_bulk(unsigned number, const char *request, size_t *out_size)
     return text;
 }
 
+uint64_t ask_info(unsigned number, const char *request, const char *field)
+{
+    char head[64];
+    autofree char *text = ask_bulk(number, request, NULL);
+    (void)snprintf(head, sizeof head, "\n%s: ", field);
+    const char *line = strstr(text, head);
+    if (!line)
+        fail_msg("INFO has no %s", field);
+    return strtoull(line + strlen(head), NULL, 10);
+}
+
 void removals_end(unsigned number)
 {
     uint64_t deadline = clock_monotonic_ms() + CLIENT_WAIT_MS;
-    for (bool over = false; !over; (void)sched_yield()) {
-        autofree char *text = ask_bulk(number, "INFO", NULL);
-        const char *line = strstr(text, "removals_left: ");
-        assert_non_null(line);
-        over = strtoull(line + strlen("removals_left: "), NULL, 10) == 0;
+    while (ask_info(number, "INFO", "removals_left") > 0) {
         assert_true(clock_monotonic_ms() < deadline);
+        (void)sched_yield();
     }
 }

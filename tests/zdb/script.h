@@ -39,6 +39,9 @@ void reply_match(const uint8_t *bytes, size_t size, const char *reply, const cha
 /* A bulk reply's bytes (terminated, freed by the caller); fails if it is none. */
 char *ask_bulk(unsigned number, const char *request, size_t *out_size);
 
+/* A number that INFO tells under this name; its request is "INFO", or was sent before and is "". */
+uint64_t ask_info(unsigned number, const char *request, const char *field);
+
 /* Waits until what was removed has gone from the disk, as INFO tells on this connection. */
 void removals_end(unsigned number);
 

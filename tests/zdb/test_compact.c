@@ -3,7 +3,6 @@
 
 #include "base/clock.h"
 
-#include <stdlib.h>
 #include <sys/stat.h>
 
 enum { KEYS = 600, SIZE = 9000, FILES = 10, WAIT_MS = 60000 };
@@ -102,15 +101,6 @@ static void check_all(void)
         check(i);
 }
 
-static uint64_t info(const char *field)
-{
-    autofree char *text = ask_bulk(2, "INFO", NULL);
-    const char *line = strstr(text, field);
-    if (!line)
-        fail_msg("INFO has no %s", field);
-    return strtoull(line + strlen(field), NULL, 10);
-}
-
 static bool is_running(void)
 {
     autofree char *text = ask_bulk(2, "INFO", NULL);
@@ -158,7 +148,7 @@ static void work_until_done(uint64_t done_before)
             check(i);
         if (n % 50 != 49)
             continue;
-        if (!is_running() && info("compactions_done: ") > done_before)
+        if (!is_running() && ask_info(2, "INFO", "compactions_done") > done_before)
             return;
         if (clock_monotonic_ms() > deadline)
             fail_msg("a compaction does not end");
@@ -244,11 +234,11 @@ static void what_is_not_synced_kills_nothing(void)
     server_start(&zdb, flags);
     make_garbage();
     ask(1, "COMPACT", "+OK");
-    while (!is_running() && info("compactions_done: ") == 0)
+    while (!is_running() && ask_info(2, "INFO", "compactions_done") == 0)
         ;
     uint32_t old = seeds[KEYS - 1];
     set(KEYS - 1, 400000);
-    while (info("compactions_done: ") == 0)
+    while (ask_info(2, "INFO", "compactions_done") == 0)
         ;
     hangup_all();
     server_kill(&zdb);
@@ -282,7 +272,7 @@ static void it_begins_by_itself_past_a_ratio(void)
     sequential = false;
     server_start(&zdb, flags);
     make_garbage();
-    while (info("compaction_freed_bytes: ") <= 512 << 10) {
+    while (ask_info(2, "INFO", "compaction_freed_bytes") <= 512 << 10) {
         assert_true(clock_monotonic_ms() < deadline);
         (void)client_silent(on(1), 50);
     }

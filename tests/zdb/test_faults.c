@@ -10,7 +10,6 @@
 #include <errno.h>
 #include <linux/sockios.h>
 #include <sched.h>
-#include <stdlib.h>
 #include <sys/ioctl.h>
 
 #define UNSYNCED "-Cannot sync right now, it may be lost|EOF"
@@ -186,17 +185,9 @@ static void one_namespace_that_cannot_be_synced_stops_no_other(void)
 
 /* --- compactions ----------------------------------------------------------------------------- */
 
-static uint64_t info(const char *field)
-{
-    autofree char *text = ask_bulk(1, "INFO", NULL);
-    const char *line = strstr(text, field);
-    assert_non_null(line);
-    return strtoull(line + strlen(field), NULL, 10);
-}
-
 static uint64_t compactions(void)
 {
-    return info("compactions_done: ") + info("compactions_failed: ");
+    return ask_info(1, "INFO", "compactions_done") + ask_info(1, "INFO", "compactions_failed");
 }
 
 static void check_compacted(void)

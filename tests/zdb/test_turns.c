@@ -39,14 +39,6 @@ static void send_checks(void)
     assert_true(client_send(on(1), all, CHECKS * size));
 }
 
-static uint64_t count_commands(unsigned number)
-{
-    autofree char *text = ask_bulk(number, "", NULL);
-    const char *line = strstr(text, "commands_executed: ");
-    assert_non_null(line);
-    return strtoull(line + strlen("commands_executed: "), NULL, 10);
-}
-
 /* Both have spoken when the server hears them. */
 static void a_long_pipeline_lets_others_in_between(void)
 {
@@ -58,18 +50,10 @@ static void a_long_pipeline_lets_others_in_between(void)
     assert_int_equal(shutdown(on(1)->fd, SHUT_WR), 0); /* it is answered all the same */
     ask(2, "INFO", "");
     assert_int_equal(kill(zdb.pid, SIGCONT), 0);
-    assert_in_range(count_commands(2), 1, CHECKS / 2);
+    assert_in_range(ask_info(2, "", "commands_executed"), 1, CHECKS / 2);
     for (unsigned i = 0; i < CHECKS; i++)
         ask(1, "", ":1");
     assert_true(client_ends(on(1)));
-}
-
-static uint64_t count_clients(unsigned number)
-{
-    autofree char *text = ask_bulk(number, "", NULL);
-    const char *line = strstr(text, "clients_lifetime: ");
-    assert_non_null(line);
-    return strtoull(line + strlen("clients_lifetime: "), NULL, 10);
 }
 
 static void many_who_come_at_once_let_others_in_between(void)
@@ -82,7 +66,7 @@ static void many_who_come_at_once_let_others_in_between(void)
         many[i] = server_connect(&zdb);
     ask(1, "INFO", "");
     assert_int_equal(kill(zdb.pid, SIGCONT), 0);
-    assert_in_range(count_clients(1), 1, MANY / 2);
+    assert_in_range(ask_info(1, "", "clients_lifetime"), 1, MANY / 2);
     for (unsigned i = 0; i < MANY; i++) {
         size_t size;
         const struct word ping[] = {word("PING")};
