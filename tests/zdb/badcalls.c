@@ -112,6 +112,8 @@ int posix_fadvise(int fd, off_t offset, off_t size, int advice)
     struct stat status;
     if (advice != POSIX_FADV_DONTNEED || fstat(fd, &status) != 0)
         return 0;
+    if (page)
+        page->forgotten++;
     (void)pthread_mutex_lock(&disk.lock);
     struct synced *file = find(status.st_ino);
     if (file->lost && file->size < status.st_size)

@@ -34,6 +34,7 @@ struct badcalls {
     _Atomic int tickets;
     _Atomic int waited;       /* that had to, ever */
     _Atomic int synced;       /* syncs that were asked for */
+    _Atomic int forgotten;    /* files that the kernel was to read from the disk again */
     _Atomic int unlinks_held; /* unlinks of threads but the first wait for its end */
 };
 

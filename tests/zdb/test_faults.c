@@ -240,6 +240,33 @@ static void a_compaction_may_fail_at_every_call(void)
             ;
 }
 
+static void wait_for_compactions(uint64_t n)
+{
+    uint64_t deadline = clock_monotonic_ms() + CLIENT_WAIT_MS;
+    while (compactions() < n)
+        assert_true(clock_monotonic_ms() < deadline);
+}
+
+/* Else the next one would take for durable what the kernel alone has, and punch the payloads. */
+static void marks_of_a_compaction_that_cannot_be_synced_are_forgotten(void)
+{
+    faulty_start_with("--sync", "--compact", "0", "--mode", "seq");
+    ask(2, "SET '' @9000", "=%00%00%00%00%00%00%00%00");
+    ask(2, "SET %00%00%00%00%00%00%00%00 @9001", "=%00%00%00%00%00%00%00%00");
+    ask(2, "NSJUMP", "+OK");
+    bad->forgotten = 0;
+    faulty_arm(BADCALL_SYNC, 0, 1, EIO);
+    ask(2, "COMPACT", "+OK");
+    wait_for_compactions(1);
+    assert_int_equal(bad->failed, 1);
+    assert_int_equal(ask_info(1, "INFO", "compactions_failed"), 1);
+    assert_int_equal(bad->forgotten, 1);
+    ask(2, "COMPACT", "+OK");
+    wait_for_compactions(2);
+    assert_int_equal(ask_info(1, "INFO", "compactions_done"), 1);
+    ask(2, "LENGTH %00%00%00%00%00%00%00%00", ":9001");
+}
+
 int main(int argc, char **argv)
 {
     static const struct zdb_case cases[] = {
@@ -253,6 +280,7 @@ int main(int argc, char **argv)
         zdb_case(a_pair_of_ids_always_is),
         zdb_case(one_namespace_that_cannot_be_synced_stops_no_other),
         zdb_case(a_compaction_may_fail_at_every_call),
+        zdb_case(marks_of_a_compaction_that_cannot_be_synced_are_forgotten),
     };
     return zdb_main(argc, argv, "zdb_faults", cases, array_length(cases));
 }

@@ -299,6 +299,15 @@ static int walk_and(struct compact_copy *copy, int fd, bool punching)
     return rc == 0 && result != WALK_END ? -EBADMSG : rc;
 }
 
+/* What the kernel alone has is not to be taken for durable by the next compaction. */
+static int sync_marks(int fd)
+{
+    int rc = io_sync(fd);
+    if (rc < 0)
+        (void)io_forget(fd);
+    return rc;
+}
+
 void compact_punch_sequential(struct compact_copy *copy)
 {
     autoclose int fd = open_file(copy->data_dir, 'd', copy->id, "", O_RDWR);
@@ -307,7 +316,7 @@ void compact_punch_sequential(struct compact_copy *copy)
     if (copy->rc == 0)
         copy->rc = walk_and(copy, fd, false);
     if (copy->rc == 0)
-        copy->rc = io_sync(fd);
+        copy->rc = sync_marks(fd);
     if (copy->rc == 0)
         copy->rc = walk_and(copy, fd, true);
 }
