@@ -241,6 +241,14 @@ static void a_limit_of_default_comes_from_the_flag(void)
     ask(1, "SET b 1", "=b");
 }
 
+/* It stands in no descriptor. */
+static void the_limit_of_default_outlives_a_reload(void)
+{
+    server_start_with(&zdb, "--maxsize", "10");
+    ask(1, "RELOAD default", "+OK");
+    ask(1, "SET key 12345678901", "-No space left on this namespace");
+}
+
 static void a_flush_empties_a_private_namespace(void)
 {
     static const struct row rows[] = {
@@ -439,6 +447,7 @@ int main(int argc, char **argv)
         zdb_case(a_lock_stops_writing_and_a_freeze_reading_too),
         zdb_case(a_limit_counts_live_payload),
         zdb_case(a_limit_of_default_comes_from_the_flag),
+        zdb_case(the_limit_of_default_outlives_a_reload),
         zdb_case(a_flush_empties_a_private_namespace),
         zdb_case(properties_outlive_the_server),
         zdb_case(a_lost_descriptor_closes_its_namespace),

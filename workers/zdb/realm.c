@@ -130,6 +130,8 @@ static int load(struct realm *realm, struct ns *ns, bool make, struct err *err)
                 : load_namespace(ns, err);
     if (rc == 0)
         rc = check_descriptor(ns, err);
+    if (strcmp(ns->name, REALM_DEFAULT) == 0)
+        ns->maxsize = realm->default_maxsize;
     if (rc == 0 || rc == -ERR_FAILED_PRECONDITION)
         return rc;
     log_err(LOG_ERROR, "namespace cannot be loaded", err);

@@ -10,8 +10,9 @@ struct realm {
     int data_root, index_root;
     int locks[2];
     struct ns_config config;
-    struct reaper *reaper; /* borrowed; set before realm_load() */
-    struct ns *first;      /* `default`; then by name, and new ones at the end */
+    uint64_t default_maxsize; /* of `default`: a flag, and in no descriptor */
+    struct reaper *reaper;    /* borrowed; set before realm_load() */
+    struct ns *first;         /* `default`; then by name, and new ones at the end */
 };
 
 #define REALM_DEFAULT "default"

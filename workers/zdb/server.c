@@ -254,6 +254,7 @@ static int open_events(struct server *server, struct err *err)
 static void configure(struct server *server)
 {
     const struct options *options = server->options;
+    server->realm.default_maxsize = options->maxsize;
     server->realm.config = (struct ns_config){
         .syncer = server->syncer,
         .datasize = options->datasize,
@@ -303,8 +304,6 @@ int server_load(struct server *server, struct err *err)
     (void)hooks_ask(&server->hooks, "namespaces-init",
                     hooks_args(server->realm.index_path, server->realm.data_path));
     rc = realm_load(&server->realm, err);
-    if (rc == 0)
-        server->realm.first->maxsize = server->options->maxsize;
     if (rc == 0 && server->gates)
         rc = gates_shut(server->gates, &server->realm, err);
     close_gates(server);
