@@ -130,90 +130,131 @@ static bool load(enum peer_mode mode, struct ns *ns)
 enum { VALUE_MAX = 1 << 17, KEYS_MAX = 32 };
 
 struct value {
-    bool readable;
+    struct peer_key key;
+    bool readable, deleted;
     uint32_t size, sum;
 };
 
-static struct value read_value(struct ns *ns, struct peer_key key, uint8_t *payload)
+static void read_value(struct ns *ns, struct value *value, uint8_t *payload)
 {
     struct store_entry entry;
-    if (store_find(ns, key.at, key.size, &entry) != STORE_OK || entry.length > VALUE_MAX ||
-        store_read(ns, &entry, key.at, key.size, payload) != STORE_OK)
-        return (struct value){0};
-    return (struct value){true, entry.length, peer_crc(payload, entry.length)};
+    struct peer_key key = value->key;
+    value->readable = store_find(ns, key.at, key.size, &entry) == STORE_OK &&
+                      entry.length <= VALUE_MAX &&
+                      store_read(ns, &entry, key.at, key.size, payload) == STORE_OK;
+    value->size = value->readable ? entry.length : 0;
+    value->sum = peer_crc(payload, value->size);
 }
 
-/* The keys of the model, each once per entry of it. */
-static size_t collect_keys(const struct peer_ns *model, struct peer_key keys[KEYS_MAX])
+static bool is_same_key(struct peer_key a, struct peer_key b)
+{
+    return a.size == b.size && memcmp(a.at, b.at, a.size) == 0;
+}
+
+/* The keys of the model, each once. */
+static size_t collect(const struct peer_ns *model, struct value values[KEYS_MAX])
 {
     size_t n = 0;
     for (uint32_t file = 0; file < model->n_files; file++) {
         struct peer_data_entry entry;
         uint32_t offset = PEER_DATA_HEADER;
-        while (n < KEYS_MAX && peer_data_next(&model->data[file], &offset, &entry) == 1)
-            keys[n++] = (struct peer_key){entry.key, entry.key_size};
+        while (n < KEYS_MAX && peer_data_next(&model->data[file], &offset, &entry) == 1) {
+            struct peer_key key = {entry.key, entry.key_size};
+            size_t i = 0;
+            while (i < n && !is_same_key(values[i].key, key))
+                i++;
+            if (i == n)
+                values[n++] = (struct value){.key = key};
+        }
     }
     return n;
 }
 
-static bool add(struct ns *ns, uint64_t *out_id)
+static void check_all(struct ns *ns, const struct value *values, size_t n, uint8_t *payload)
 {
-    static const char text[] = "what is new";
-    bool seq = ns->mode == FORMAT_SEQ;
-    struct store_write write = {.key = "new",
-                                .key_size = seq ? 0 : 3,
-                                .value = text,
-                                .length = sizeof text - 1,
-                                .time = 99};
-    struct store_entry existing;
-    bool exists = !seq && store_find(ns, "new", 3, &existing) == STORE_OK;
-    enum store_status status = store_set(ns, &write, exists ? &existing : NULL, out_id);
-    int rc = sync_now(ns);
-    return (status == STORE_OK || status == STORE_UNCHANGED) && rc == 0;
+    for (size_t i = 0; i < n; i++) {
+        struct value now = values[i];
+        read_value(ns, &now, payload);
+        fuzz_check(!values[i].deleted || !now.readable);
+        fuzz_check(!values[i].readable ||
+                   (now.readable && now.size == values[i].size && now.sum == values[i].sum));
+    }
 }
 
-static void check_new(struct ns *ns, uint64_t id, uint8_t *payload)
+/* --- writing --------------------------------------------------------------------------------- */
+
+/* Whatever was there under the key. */
+static void set(struct ns *ns, struct value *value, const char *text, bool existing)
 {
-    struct peer_key key = {"new", 3};
-    if (ns->mode == FORMAT_SEQ)
-        key = (struct peer_key){&id, sizeof id};
-    struct value value = read_value(ns, key, payload);
-    fuzz_check(value.readable && value.size == 11 && memcmp(payload, "what is new", 11) == 0);
+    struct store_write write = {.key = value->key.at,
+                                .key_size = value->key.size,
+                                .value = text,
+                                .length = (uint32_t)strlen(text),
+                                .time = 99};
+    static uint64_t id;
+    struct store_entry entry;
+    fuzz_check(!existing || store_find(ns, value->key.at, value->key.size, &entry) == STORE_OK);
+    enum store_status status = store_set(ns, &write, existing ? &entry : NULL, &id);
+    fuzz_check(status == STORE_OK || status == STORE_UNCHANGED);
+    if (write.key_size == 0)
+        value->key = (struct peer_key){&id, sizeof id};
+    value->readable = true;
+    value->size = write.length;
+    value->sum = peer_crc(text, write.length);
+}
+
+static void delete (struct ns *ns, struct value *value)
+{
+    struct store_entry entry;
+    fuzz_check(store_find(ns, value->key.at, value->key.size, &entry) == STORE_OK);
+    fuzz_check(store_delete(ns, value->key.at, value->key.size, &entry, 99) == STORE_OK);
+    value->readable = false;
+    value->deleted = true;
+}
+
+/* The first key that can be read gets another value, the next one goes, and one comes. */
+static size_t change(struct ns *ns, struct value values[KEYS_MAX + 1], size_t n)
+{
+    unsigned readable = 0;
+    for (size_t i = 0; i < n; i++) {
+        if (!values[i].readable)
+            continue;
+        if (readable == 0)
+            set(ns, &values[i], "", true);
+        else if (readable == 1)
+            delete (ns, &values[i]);
+        readable++;
+    }
+    bool seq = ns->mode == FORMAT_SEQ;
+    struct store_entry entry;
+    values[n] = (struct value){.key = {"new", seq ? 0 : 3}};
+    set(ns, &values[n], "what is new", !seq && store_find(ns, "new", 3, &entry) == STORE_OK);
+    fuzz_check(sync_now(ns) == 0);
+    return n + 1;
 }
 
 void zdb_files_load(enum peer_mode mode, const struct peer_ns *model, zdb_files_check check)
 {
     static uint8_t payload[VALUE_MAX];
-    struct peer_key keys[KEYS_MAX];
-    struct value values[KEYS_MAX];
+    struct value values[KEYS_MAX + 1];
     struct ns ns;
-    uint64_t id = 0;
     prepare();
-    size_t n = collect_keys(model, keys);
-    for (unsigned life = 0; life < 2; life++) {
+    size_t n = collect(model, values);
+    for (unsigned life = 0; life < 4; life++) {
         if (!load(mode, &ns)) {
             fuzz_check(life == 0);
             return;
         }
-        for (size_t i = 0; i < n; i++) {
-            values[i] = read_value(&ns, keys[i], payload);
+        check_all(&ns, values, life == 0 ? 0 : n, payload);
+        for (size_t i = 0; i < n && life < 2; i++) {
+            read_value(&ns, &values[i], payload);
             if (values[i].readable && check)
-                check(model, keys[i], payload, values[i].size);
+                check(model, values[i].key, payload, values[i].size);
         }
-        if (life == 0)
-            ns_unload(&ns);
+        if (life == 1) {
+            n = change(&ns, values, n);
+            check_all(&ns, values, n, payload);
+        }
+        ns_unload(&ns);
     }
-    bool added = add(&ns, &id);
-    if (added)
-        check_new(&ns, id, payload);
-    ns_unload(&ns);
-    fuzz_check(load(mode, &ns));
-    for (size_t i = 0; i < n; i++) {
-        struct value after = read_value(&ns, keys[i], payload);
-        fuzz_check(!values[i].readable ||
-                   (after.readable && after.size == values[i].size && after.sum == values[i].sum));
-    }
-    if (added)
-        check_new(&ns, id, payload);
-    ns_unload(&ns);
 }

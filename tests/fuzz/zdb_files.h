@@ -21,9 +21,10 @@ void zdb_files_put(char letter, uint32_t id, const struct peer_bytes *bytes);
 void zdb_files_clear(void);
 
 /*
- * Loads what is there, which may repair it, and again, which may end that; `check` is asked about
- * each value of the model's keys. Then a key is added, all is closed and loaded once more: what
- * could be read is read again, the new key too. What does not load is refused with a reason.
+ * Loads what is there, which may repair it, and again: what could be read is read again. `check` is
+ * asked about each value of the model's keys. Then one key gets another value, one is deleted and
+ * one added, and it is loaded twice more, with all of that. What does not load is refused with a
+ * reason.
  */
 typedef void (*zdb_files_check)(const struct peer_ns *model, struct peer_key key,
                                 const uint8_t *payload, uint32_t size);

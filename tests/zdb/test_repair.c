@@ -397,41 +397,6 @@ static void a_payload_that_turns_wrong_is_not_served(void)
     ask(1, "GET key", "=other");
 }
 
-static void set_nuls(const char *key)
-{
-    static const uint8_t nuls[200];
-    size_t size;
-    const struct word words[] = {word("SET"), word(key), {nuls, sizeof nuls}};
-    assert_int_equal(request(words, array_length(words), &size)[0], '$');
-}
-
-/* What a damaged head says of its key reaches beyond the end, so the head is left out. No file may
- * grow to where it makes sense - the checksum of a NUL is 0 - and swallows what is behind it. */
-static void what_was_left_out_swallows_nothing_later(void)
-{
-    static const uint8_t head[PEER_DATA_ENTRY] = {[0] = 200 /* the key */, [1] = 1 /* the value */};
-    struct peer_bytes file = {0};
-    server_start(&zdb, NULL);
-    ask(1, "SET first value", "=first");
-    ask(1, "SET second value", "=second");
-    hangup_all();
-    server_stop(&zdb);
-    assert_true(peer_file_read(file_path('d', "default", 0), &file));
-    memcpy(file.at + PEER_DATA_HEADER, head, sizeof head);
-    assert_true(peer_file_write(file_path('d', "default", 0), &file));
-    peer_bytes_free(&file);
-    for (unsigned life = 0; life < 3; life++) {
-        (void)unlink(file_path('i', "default", 0)); /* so that all is read from the data */
-        server_start(&zdb, NULL);
-        ask(1, "GET first", "nil");
-        ask(1, "GET second", "=value");
-        ask(1, "GET third", life > 0 ? "=?200" : "nil");
-        set_nuls("third");
-        hangup_all();
-        server_stop(&zdb);
-    }
-}
-
 /* --- whole files ----------------------------------------------------------------------------- */
 
 static void empty_and_short_files_stop_nobody(void)
@@ -484,7 +449,6 @@ int main(int argc, char **argv)
         zdb_case(a_flipped_bit_serves_no_wrong_user_value),
         zdb_case(a_flipped_bit_serves_no_wrong_value_of_an_id),
         zdb_case(a_payload_that_turns_wrong_is_not_served),
-        zdb_case(what_was_left_out_swallows_nothing_later),
         zdb_case(empty_and_short_files_stop_nobody),
     };
     return zdb_main(argc, argv, "zdb_repair", cases, array_length(cases));

@@ -15,7 +15,7 @@ target_compile_definitions(zdb_driver PRIVATE ZDB_PROGRAM="${CMAKE_RUNTIME_OUTPU
 target_link_libraries(zdb_driver PUBLIC zdb_peer base PkgConfig::CMOCKA PRIVATE storaged_warnings)
 add_dependencies(zdb_driver zdb)
 foreach(behaviour budget connect driver data files gates many mapping scan slots namespace admin framing
-        other interop turns repair load hook kill compact realm torn)
+        other interop turns repair damage load hook kill compact realm torn)
   storaged_test(NAME test_zdb_${behaviour} SOURCES ${here}/test_${behaviour}.c LINK zdb_driver)
 endforeach()
 # Preloaded into the server, so without sanitizers.

@@ -45,7 +45,7 @@ static void tell_cut(const struct load *load, const struct file *file, uint64_t 
                 "why", why, "kept_bytes", log_u64(from), "cut_bytes", log_u64(size - from));
 }
 
-int load_cut_data(struct load *load, uint32_t id, uint64_t offset, uint64_t *size)
+static int cut_data(struct load *load, uint32_t id, uint64_t offset, uint64_t *size)
 {
     struct file *file = &load->ns->pairs[id]->data;
     if (id + 1 < load->ns->n_pairs) {
@@ -60,12 +60,26 @@ int load_cut_data(struct load *load, uint32_t id, uint64_t offset, uint64_t *siz
     return load_io(load, file, rc, "cut");
 }
 
-void load_leave_out(struct load *load, uint32_t id, uint64_t from, uint64_t to)
+enum walk_result load_skip_broken(struct load *load, uint32_t id, struct walk *walk, uint64_t *size)
 {
     struct ns *ns = load->ns;
+    uint64_t broken = walk->offset;
+    enum walk_result result = walk_resume(walk);
+    if (result == WALK_END)
+        return cut_data(load, id, broken, size) < 0 ? WALK_FAILED : result;
+    if (result == WALK_FAILED) {
+        (void)load_io(load, &ns->pairs[id]->data, walk->rc, "read");
+        return result;
+    }
     log_warning("a damaged part of the data is left out", "namespace", ns->name, "file_id",
-                log_u64(id), "offset", log_u64(from), "bytes", log_u64(to - from));
-    ns->sealed = ns->sealed || id + 1 == ns->n_pairs;
+                log_u64(id), "offset", log_u64(broken), "bytes", log_u64(walk->offset - broken));
+    load_seal(load, id);
+    return result;
+}
+
+void load_seal(struct load *load, uint32_t id)
+{
+    load->ns->sealed = load->ns->sealed || id + 1 == load->ns->n_pairs;
 }
 
 int load_cut_index(struct load *load, uint32_t id, uint64_t offset, const char *why)

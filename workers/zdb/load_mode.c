@@ -93,7 +93,7 @@ static void look_at_pair(struct looking *looking, struct pair *pair)
             look_at_entry(looking, &entry);
             continue;
         }
-        bool goes_on = result == WALK_BROKEN && walk_resume(&walk);
+        bool goes_on = result == WALK_BROKEN && walk_resume(&walk) == WALK_ENTRY;
         looking->lost += ((goes_on ? walk.offset : size) - broken) / ENTRY_LEAST;
         if (!goes_on)
             break;

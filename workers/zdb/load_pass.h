@@ -19,7 +19,8 @@ struct pass {
         uint32_t offset;
         uint8_t key[FORMAT_KEY_MAX];
     } taken;
-    struct walk tail; /* beside the index, near the end of the active pair; begun with its window */
+    struct walk gap;  /* beside the index: what that says nothing of, or is held against */
+    struct walk tail; /* the same, near the end of the active pair */
     uint64_t spent;   /* bytes of the data that are no dead payload */
 };
 

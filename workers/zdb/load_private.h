@@ -8,7 +8,7 @@
 
 struct load {
     struct ns *ns;
-    bool careful;        /* every entry of the index is held against its data */
+    bool careful;        /* all that the index says is held against the data */
     bool anew;           /* the index says nothing: all of it is made again */
     bool replayed;       /* a part of it was */
     bool walked;         /* sequential: the data was held against the index */
@@ -29,11 +29,12 @@ int load_mode(struct load *load, enum format_mode *out_mode);
 int load_sizes(struct load *load, uint32_t id, uint64_t *out_data, uint64_t *out_index);
 /* 0, or -1 with `err` for a file that cannot be read or written. */
 int load_io(struct load *load, const struct file *file, int rc, const char *what);
-/* The data file behind `offset` holds nothing sound: cut there if it is the active one. */
-int load_cut_data(struct load *load, uint32_t id, uint64_t offset, uint64_t *size);
-/* The data from one offset up to the other holds nothing sound: it is left out, and the active pair
- * sealed. */
-void load_leave_out(struct load *load, uint32_t id, uint64_t from, uint64_t to);
+/* After WALK_BROKEN: the walk goes on behind what is left out, and WALK_ENTRY; or there is nothing
+ * sound any more, so the file is cut here if it is the active one, and WALK_END. */
+enum walk_result load_skip_broken(struct load *load, uint32_t id, struct walk *walk,
+                                  uint64_t *size);
+/* A part of this pair's data is damaged: if it is the active one, nothing is added to it. */
+void load_seal(struct load *load, uint32_t id);
 /* Cuts an index file, and says why in the log. */
 int load_cut_index(struct load *load, uint32_t id, uint64_t offset, const char *why);
 

@@ -71,8 +71,8 @@ int pass_take_tombstone(struct pass *pass, const struct walk_entry *entry)
 
 /* --- what is cut off, and replayed ----------------------------------------------------------- */
 
-/* The entry that one that is cut had replaced. */
-static int revive(struct pass *pass, const struct reader_entry *cut)
+/* The entry that one that is cut had replaced, unless it is cut as well. */
+static int revive(struct pass *pass, const struct reader_entry *cut, uint64_t from)
 {
     struct format_index_entry head;
     uint8_t key[FORMAT_KEY_MAX];
@@ -85,7 +85,7 @@ static int revive(struct pass *pass, const struct reader_entry *cut)
     if (fd < 0 || io_read(fd, IO_INDEX, &head, sizeof head, offset) < 0 ||
         head.key_size != cut->head.key_size || !(head.flags & FORMAT_DEAD) ||
         io_read(fd, IO_INDEX, key, head.key_size, offset + sizeof head) < 0 ||
-        memcmp(key, cut->key, head.key_size) != 0 || (file == pass->id && offset >= cut->offset) ||
+        memcmp(key, cut->key, head.key_size) != 0 || (file == pass->id && offset >= from) ||
         !pass_data_agrees(pass, file, head.data_offset, key, head.key_size))
         return 0;
     head.flags = 0;
@@ -103,7 +103,7 @@ int pass_cut(struct pass *pass, struct reader *reader, uint64_t from)
     int rc = 0;
     reader->offset = from;
     while (rc == 0 && reader_next(reader, &entry))
-        rc = revive(pass, &entry);
+        rc = revive(pass, &entry, from);
     if (rc == 0)
         rc = load_cut_index(pass->load, pass->id, from, "it does not say what the data says");
     pass->index_size = from;
@@ -168,11 +168,10 @@ static int replay_all(struct pass *pass, struct walk *walk)
         if (result == WALK_FAILED)
             return load_io(pass->load, &pass->pair->data, walk->rc, "read");
         if (result == WALK_BROKEN) {
-            uint64_t broken = walk->offset;
-            if (!walk_resume(walk))
-                return load_cut_data(pass->load, pass->id, broken, &pass->data_size);
-            load_leave_out(pass->load, pass->id, broken, walk->offset);
-            continue;
+            result = load_skip_broken(pass->load, pass->id, walk, &pass->data_size);
+            if (result == WALK_ENTRY)
+                continue;
+            return result == WALK_END ? 0 : -1;
         }
         int rc = replay_entry(pass, &entry);
         if (rc < 0)

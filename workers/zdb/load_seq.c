@@ -8,6 +8,9 @@
  * dead, and what it had replaced is put back: an id that was given is not given again. A slot only
  * ever changes to newer data, so doing it twice does nothing.
  *
+ * The payloads of a closed pair are looked at only if something is wrong with it: what a pass does
+ * not look at it does not change, and asks for a careful one instead.
+ *
  * Of older pairs only the index is read. Where that contradicts itself all of it is made again.
  */
 #include "load_slots.h"
@@ -79,6 +82,8 @@ static int find_slot(struct side_by_side *side, uint64_t id, struct place *place
 
 static int write_slot(struct side_by_side *side, struct place place, const struct format_slot *slot)
 {
+    if (!side->walk->check_payload)
+        return LOAD_AGAIN;
     side->changed = true;
     return load_rewrite(side->load, place.file, place.offset, &slot->entry);
 }
@@ -173,8 +178,7 @@ static int take_update(struct side_by_side *side, uint64_t id, const struct walk
         copy.entry.flags |= FORMAT_DEAD;
         rc = add_slot(side, &copy);
     }
-    if (rc != 0 || !older || entry->head.flags & FORMAT_TRUNCATED ||
-        !walk_payload_sound(side->walk, entry))
+    if (rc != 0 || !older || entry->head.flags & FORMAT_TRUNCATED)
         return rc;
     fresh.entry.previous = slot.entry.previous;
     fresh.entry.parent_file = side->id;
@@ -343,22 +347,24 @@ static int settle_slots(struct side_by_side *side)
 static int skip_broken(struct side_by_side *side, uint64_t broken, bool *out_end)
 {
     struct walk *walk = side->walk;
+    uint64_t size = side->data_size;
+    if (!walk->check_payload)
+        return LOAD_AGAIN;
     walk->offset = broken;
-    *out_end = !walk_resume(walk);
-    side->load->lost += (*out_end ? side->data_size : walk->offset) - broken;
-    if (*out_end)
-        return load_cut_data(side->load, side->id, broken, &side->data_size);
-    load_leave_out(side->load, side->id, broken, walk->offset);
-    return 0;
+    enum walk_result result = load_skip_broken(side->load, side->id, walk, &side->data_size);
+    *out_end = result == WALK_END;
+    side->load->lost += (*out_end ? size : walk->offset) - broken;
+    return result == WALK_FAILED ? -1 : 0;
 }
 
-/* An entry that no slot can belong to: either it is broken, or what was before it is lost. */
-static int leave_out(struct side_by_side *side, const struct walk_entry *entry, bool *out_end)
+/* An entry that no slot can belong to: its id is damaged, or what was before it is lost. */
+static int leave_out(struct side_by_side *side, const struct walk_entry *entry)
 {
-    if (!walk_payload_sound(side->walk, entry))
-        return skip_broken(side, entry->offset, out_end);
+    if (!side->walk->check_payload)
+        return LOAD_AGAIN;
     log_warning("an entry of the data has an id that cannot be", "namespace", side->ns->name,
                 "file_id", log_u64(side->id), "offset", log_u64(entry->offset));
+    load_seal(side->load, side->id);
     side->load->lost += format_data_size(entry->head.key_size, entry->head.length);
     side->ns->last_data = entry->offset;
     return 0;
@@ -372,9 +378,6 @@ static int walk_data(struct side_by_side *side)
     int rc = 0;
     while (rc == 0 && !end) {
         uint64_t before = walk->offset;
-        /* The end of the last pair may not have come to the disk, whatever the index says. */
-        walk->check_payload =
-            side->load->anew || side->at >= side->n_slots || side->id + 1 == side->ns->n_pairs;
         enum walk_result result = walk_next(walk, &entry);
         if (result == WALK_END)
             return 0;
@@ -386,7 +389,7 @@ static int walk_data(struct side_by_side *side)
         }
         rc = take(side, &entry);
         if (rc == IS_NONE)
-            rc = leave_out(side, &entry, &end);
+            rc = leave_out(side, &entry);
         else if (rc == 0)
             side->ns->last_data = entry.offset;
     }
@@ -413,6 +416,8 @@ static int walk_pair(struct load *load, uint32_t id, bool *changed)
                           FORMAT_INDEX_HEADER);
     if (rc < 0)
         rc = err_errno(load->err, -rc, ns->name, "cannot load the namespace");
+    /* The end of the last pair may not have come to the disk, whatever the index says. */
+    walk.check_payload = load->careful || load->anew || id + 1 == ns->n_pairs;
     if (rc == 0)
         rc = walk_data(&side);
     if (rc == 0 && side.adding)

@@ -35,7 +35,7 @@ static bool lacks_slots(const struct pair *pair, int fd)
         return false;
     bool found = false;
     while (!found && ((result = walk_next(&walk, &entry)) == WALK_ENTRY ||
-                      (result == WALK_BROKEN && walk_resume(&walk))))
+                      (result == WALK_BROKEN && walk_resume(&walk) == WALK_ENTRY)))
         found = result == WALK_ENTRY && !(entry.head.flags & FORMAT_TOMBSTONE);
     walk_end(&walk);
     return found;

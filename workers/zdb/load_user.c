@@ -38,6 +38,29 @@ static bool value_agrees(struct pass *pass, const struct reader_entry *entry)
 
 /* --- one entry of the index ------------------------------------------------------------------ */
 
+/* A walk beside the index, begun with its window; the file stays open while indexes of others are
+ * marked. */
+static int begin_beside(struct pass *pass, struct walk *walk, uint32_t offset)
+{
+    if (walk->window)
+        return 0;
+    int fd = file_fd(&pass->pair->data);
+    if (fd < 0)
+        return load_io(pass->load, &pass->pair->data, fd, "open");
+    if (walk_begin(walk, fd, pass->data_size, offset, NULL) < 0)
+        return pass_no_memory(pass);
+    walk->check_payload = true;
+    file_pin(&pass->pair->data);
+    return 0;
+}
+
+static void end_beside(struct pass *pass, struct walk *walk)
+{
+    if (walk->window)
+        file_unpin(&pass->pair->data);
+    walk_end(walk);
+}
+
 /*
  * Holds an entry against the head of its data: AGREES, and where that ends, which is before the
  * index says when a compaction took the payload; or DIFFERS.
@@ -45,15 +68,17 @@ static bool value_agrees(struct pass *pass, const struct reader_entry *entry)
 static int vouch(struct pass *pass, const struct format_index_entry *index,
                  const uint8_t *index_key, uint64_t *out_end)
 {
-    struct format_data_entry data;
-    uint8_t key[FORMAT_KEY_MAX];
-    if (!pass_read_head(pass, pass->id, index->data_offset, &data, key) ||
-        data.key_size != index->key_size || memcmp(key, index_key, data.key_size) != 0)
+    struct walk_entry data;
+    int rc = begin_beside(pass, &pass->gap, 0);
+    if (rc < 0)
+        return rc;
+    if (!walk_look(&pass->gap, index->data_offset, &data) ||
+        data.head.key_size != index->key_size || memcmp(data.key, index_key, index->key_size) != 0)
         return DIFFERS;
-    bool same = data.length == index->length && data.flags == 0;
-    bool taken = data.flags & FORMAT_TRUNCATED && index->flags & FORMAT_DEAD;
-    *out_end = index->data_offset + format_data_size(data.key_size, data.length);
-    return (same || taken) && *out_end <= pass->data_size ? AGREES : DIFFERS;
+    bool same = data.head.length == index->length && data.head.flags == 0;
+    bool taken = data.head.flags & FORMAT_TRUNCATED && index->flags & FORMAT_DEAD;
+    *out_end = index->data_offset + format_data_size(data.head.key_size, data.head.length);
+    return same || taken ? AGREES : DIFFERS;
 }
 
 /*
@@ -66,36 +91,45 @@ static int measure_last(struct pass *pass)
     const struct taken *taken = &pass->taken;
     if (!taken->is_last || pass->load->careful)
         return AGREES;
-    return vouch(pass, &taken->head, taken->key, &pass->covered) == AGREES ? AGREES : LOAD_AGAIN;
+    int rc = vouch(pass, &taken->head, taken->key, &pass->covered);
+    return rc == DIFFERS ? LOAD_AGAIN : rc;
 }
 
-/* What is covered, up to this place: tombstones, and what nobody can read. */
+/* One step through what the index says nothing of: a tombstone, what nobody can read, or a value
+ * that is whole, which the index should have. */
+static int cover_one(struct pass *pass, struct walk *walk, uint64_t to, bool *damaged)
+{
+    struct walk_entry entry;
+    enum walk_result result = walk_next(walk, &entry);
+    if (result == WALK_BROKEN) {
+        *damaged = true;
+        result = walk_resume(walk);
+        if (result == WALK_END)
+            walk->offset = to;
+    } else if (result == WALK_ENTRY) {
+        if (!(entry.head.flags & FORMAT_TOMBSTONE) || walk->offset > to)
+            return DIFFERS;
+        if (!*damaged)
+            pass->covered = walk->offset;
+        return pass_take_tombstone(pass, &entry);
+    }
+    return result == WALK_FAILED ? load_io(pass->load, &pass->pair->data, walk->rc, "read")
+                                 : AGREES;
+}
+
+/* What is covered, up to this place. */
 static int cover_gap(struct pass *pass, uint64_t to, bool *out_damaged)
 {
-    struct walk walk;
-    struct walk_entry entry;
-    int rc = AGREES, fd = file_fd(&pass->pair->data);
-    if (fd < 0)
-        return load_io(pass->load, &pass->pair->data, fd, "open");
-    if (walk_begin(&walk, fd, to, pass->covered, pass->has_last ? &pass->last : NULL) < 0)
-        return pass_no_memory(pass);
+    struct walk *walk = &pass->gap;
+    int rc = begin_beside(pass, walk, 0);
+    walk->offset = pass->covered;
+    walk->previous = pass->last;
+    walk->any_previous = !pass->has_last;
     *out_damaged = false;
-    file_pin(&pass->pair->data); /* while indexes of others are marked */
-    while (rc == AGREES) {
-        enum walk_result result = walk_next(&walk, &entry);
-        if (result == WALK_END)
-            break;
-        if (result == WALK_FAILED)
-            rc = load_io(pass->load, &pass->pair->data, walk.rc, "read");
-        else if (result == WALK_BROKEN && (*out_damaged = true) && !walk_resume(&walk))
-            break;
-        else if (result == WALK_ENTRY)
-            rc = entry.head.flags & FORMAT_TOMBSTONE ? pass_take_tombstone(pass, &entry) : DIFFERS;
-        if (result == WALK_ENTRY && rc == AGREES && !*out_damaged)
-            pass->covered = walk.offset;
-    }
-    file_unpin(&pass->pair->data);
-    walk_end(&walk);
+    while (rc == AGREES && walk->offset < to)
+        rc = cover_one(pass, walk, to, out_damaged);
+    if (*out_damaged)
+        load_seal(pass->load, pass->id);
     return rc;
 }
 
@@ -167,16 +201,10 @@ static int take_dead(struct pass *pass, const struct reader_entry *entry)
 /* What was written last may be in the index and not in the data, if nobody waited for its sync. */
 enum { TAIL = 512 << 10 };
 
-static int begin_tail(struct pass *pass, uint32_t offset)
+static bool is_said(const struct walk_entry *data, const struct reader_entry *index)
 {
-    int fd = file_fd(&pass->pair->data);
-    if (fd < 0)
-        return load_io(pass->load, &pass->pair->data, fd, "open");
-    if (walk_begin(&pass->tail, fd, pass->data_size, offset, NULL) < 0)
-        return pass_no_memory(pass);
-    pass->tail.check_payload = true;
-    file_pin(&pass->pair->data);
-    return 0;
+    return data->offset == index->head.data_offset && data->head.key_size == index->head.key_size &&
+           memcmp(data->key, index->key, data->head.key_size) == 0;
 }
 
 /*
@@ -184,13 +212,14 @@ static int begin_tail(struct pass *pass, uint32_t offset)
  * a value lives only if that is marked dead, which is done after the sync; so it was whole then,
  * and is damaged since, and a GET has to say so.
  */
-static int check_tail(struct pass *pass, const struct format_index_entry *head)
+static int check_tail(struct pass *pass, const struct reader_entry *entry)
 {
+    const struct format_index_entry *head = &entry->head;
     struct walk_entry data;
     enum walk_result result;
     bool in_tail = pass->id + 1 == pass->ns->n_pairs && !pass->pair->missing &&
                    (uint64_t)head->data_offset + TAIL >= pass->data_size;
-    int rc = in_tail && !pass->tail.window ? begin_tail(pass, head->data_offset) : 0;
+    int rc = in_tail ? begin_beside(pass, &pass->tail, head->data_offset) : 0;
     if (rc < 0 || !in_tail)
         return rc;
     do
@@ -198,12 +227,15 @@ static int check_tail(struct pass *pass, const struct format_index_entry *head)
     while (result == WALK_ENTRY && data.offset < head->data_offset);
     if (result == WALK_FAILED)
         return load_io(pass->load, &pass->pair->data, pass->tail.rc, "read");
-    if (result == WALK_ENTRY && data.offset == head->data_offset)
+    if (result == WALK_ENTRY && is_said(&data, entry))
         return AGREES;
     pass->tail.offset = head->data_offset + format_data_size(head->key_size, head->length);
     pass->tail.any_previous = true;
     bool is_new = head->flags == 0 && head->parent_file == 0 && head->parent_offset == 0;
-    return is_new ? DIFFERS : AGREES;
+    if (is_new)
+        return DIFFERS;
+    load_seal(pass->load, pass->id);
+    return AGREES;
 }
 
 static int take(struct pass *pass, const struct reader_entry *entry)
@@ -217,7 +249,7 @@ static int take(struct pass *pass, const struct reader_entry *entry)
     if (rc == AGREES && pass->load->careful && !pass->pair->missing)
         rc = vouch(pass, head, entry->key, &end);
     if (rc == AGREES)
-        rc = check_tail(pass, head);
+        rc = check_tail(pass, entry);
     if (rc == AGREES)
         rc = head->flags & FORMAT_DEAD ? take_dead(pass, entry) : take_live(pass, entry);
     if (rc != AGREES)
@@ -303,9 +335,8 @@ static int load_pair(struct load *load, uint32_t id)
     rc = reader_begin(&reader, file_fd(&pass.pair->index), pass.index_size, FORMAT_INDEX_HEADER);
     rc = rc < 0 ? pass_no_memory(&pass) : read_index(&pass, &reader);
     reader_end(&reader);
-    if (pass.tail.window)
-        file_unpin(&pass.pair->data);
-    walk_end(&pass.tail);
+    end_beside(&pass, &pass.tail);
+    end_beside(&pass, &pass.gap);
     if (rc == 0)
         rc = pass_replay(&pass);
     if (rc == 0 && pass.index_size == UINT64_MAX)

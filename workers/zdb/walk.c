@@ -76,21 +76,29 @@ static bool head_sound(const struct walk *walk, const struct format_data_entry *
     return format_data_size(head->key_size, head->length) <= walk->size - offset;
 }
 
-/* What stands at the offset, if it is sound but for its previous. */
-static bool read_entry(struct walk *walk, uint64_t offset, bool check_payload,
-                       struct walk_entry *out)
+/* The head and the key, if their sizes can be. */
+static bool read_head(struct walk *walk, uint32_t offset, struct walk_entry *out)
 {
     const uint8_t *bytes = look(walk, offset, FORMAT_DATA_ENTRY);
     if (!bytes)
         return false;
     memcpy(&out->head, bytes, sizeof out->head);
+    out->offset = offset;
     if (!head_sound(walk, &out->head, offset))
         return false;
-    bytes = look(walk, offset + FORMAT_DATA_ENTRY, out->head.key_size);
+    bytes = look(walk, (uint64_t)offset + FORMAT_DATA_ENTRY, out->head.key_size);
     if (!bytes)
         return false;
     memcpy(out->key, bytes, out->head.key_size);
-    out->offset = (uint32_t)offset;
+    return true;
+}
+
+/* What stands at the offset, if it is sound but for its previous. */
+static bool read_entry(struct walk *walk, uint64_t offset, bool check_payload,
+                       struct walk_entry *out)
+{
+    if (!read_head(walk, (uint32_t)offset, out))
+        return false;
     return !check_payload || out->head.flags != 0 ||
            payload_sound(walk, &out->head, offset + FORMAT_DATA_ENTRY + out->head.key_size);
 }
@@ -106,41 +114,17 @@ static bool vouched_for(const struct walk *walk, const struct format_data_entry 
     return walk->check_payload && head->flags == 0 && head->length >= sizeof head->crc;
 }
 
-enum walk_result walk_next(struct walk *walk, struct walk_entry *out)
-{
-    if (walk->offset == walk->size)
-        return WALK_END;
-    walk->rc = 0;
-    bool sound = read_entry(walk, walk->offset, walk->check_payload, out);
-    if (!sound && walk->rc < 0 && walk->rc != -ENODATA)
-        return WALK_FAILED;
-    if (!sound || !(chain_sound(walk, &out->head) || vouched_for(walk, &out->head)))
-        return WALK_BROKEN;
-    walk->any_previous = false;
-    walk->previous = out->offset;
-    walk->offset += format_data_size(out->head.key_size, out->head.length);
-    walk->window_wanted = out->head.length > WINDOW_MOST / 4 ? WINDOW_LEAST : WINDOW_MOST;
-    return WALK_ENTRY;
-}
-
-bool walk_payload_sound(struct walk *walk, const struct walk_entry *entry)
-{
-    return entry->head.flags != 0 ||
-           payload_sound(walk, &entry->head,
-                         (uint64_t)entry->offset + FORMAT_DATA_ENTRY + entry->head.key_size);
-}
-
 /* Any bytes may look like the head of an entry, and reading what they promise takes time: what was
  * broken by a crash is found long before so much is read. */
 enum { RESUME_READS = 1 << 30 };
 
 /* True if it ends where the file does, or where another sound entry begins that names it. */
-static bool is_followed(struct walk *walk, const struct walk_entry *entry)
+static bool is_followed(struct walk *walk, const struct walk_entry *entry, bool check_payload)
 {
     uint64_t end = entry->offset + format_data_size(entry->head.key_size, entry->head.length);
     struct walk_entry next;
     return end == walk->size ||
-           (read_entry(walk, end, true, &next) && next.head.previous == entry->offset);
+           (read_entry(walk, end, check_payload, &next) && next.head.previous == entry->offset);
 }
 
 static bool resumes_at(struct walk *walk, uint64_t at, uint64_t broken, uint64_t *reads)
@@ -157,19 +141,75 @@ static bool resumes_at(struct walk *walk, uint64_t at, uint64_t broken, uint64_t
         return false;
     *reads += head.length;
     walk->rc = 0;
-    return read_entry(walk, at, true, &entry) && is_followed(walk, &entry);
+    return read_entry(walk, at, true, &entry) && is_followed(walk, &entry, true);
 }
 
-bool walk_resume(struct walk *walk)
+static bool has_failed(const struct walk *walk)
 {
-    uint64_t broken = walk->offset, reads = 0;
+    return walk->rc < 0 && walk->rc != -ENODATA;
+}
+
+/* The next place before `to` where the data makes sense after what is broken; `to` if there is
+ * none, or if it cannot be read. */
+static uint64_t find_sound(struct walk *walk, uint64_t broken, uint64_t to)
+{
+    uint64_t reads = 0, at = broken + 1;
+    walk->rc = 0;
+    while (at < to && !resumes_at(walk, at, broken, &reads))
+        at = has_failed(walk) ? to : at + 1;
+    return at;
+}
+
+/* An entry with next to no payload has no checksum to speak of: one whose sizes are damaged would
+ * swallow the beginning of the next entry. */
+static bool swallows(struct walk *walk, const struct walk_entry *entry)
+{
+    uint64_t end = entry->offset + format_data_size(entry->head.key_size, entry->head.length);
+    return walk->check_payload && !vouched_for(walk, &entry->head) &&
+           !is_followed(walk, entry, false) && find_sound(walk, entry->offset, end) < end;
+}
+
+/* Entries of one namespace are alike. */
+static void choose_window(struct walk *walk, const struct format_data_entry *head)
+{
+    walk->window_wanted = head->length > WINDOW_MOST / 4 ? WINDOW_LEAST : WINDOW_MOST;
+}
+
+enum walk_result walk_next(struct walk *walk, struct walk_entry *out)
+{
+    if (walk->offset == walk->size)
+        return WALK_END;
+    walk->rc = 0;
+    bool sound = read_entry(walk, walk->offset, walk->check_payload, out);
+    if (!sound && has_failed(walk))
+        return WALK_FAILED;
+    if (!sound || !(chain_sound(walk, &out->head) || vouched_for(walk, &out->head)) ||
+        swallows(walk, out))
+        return WALK_BROKEN;
+    if (has_failed(walk))
+        return WALK_FAILED;
+    walk->any_previous = false;
+    walk->previous = out->offset;
+    walk->offset += format_data_size(out->head.key_size, out->head.length);
+    choose_window(walk, &out->head);
+    return WALK_ENTRY;
+}
+
+bool walk_look(struct walk *walk, uint32_t offset, struct walk_entry *out)
+{
+    if (!read_head(walk, offset, out))
+        return false;
+    choose_window(walk, &out->head);
+    return true;
+}
+
+enum walk_result walk_resume(struct walk *walk)
+{
     walk->window_wanted = WINDOW_MOST;
-    for (uint64_t at = broken + 1; at + FORMAT_DATA_ENTRY < walk->size; at++) {
-        if (!resumes_at(walk, at, broken, &reads))
-            continue;
-        walk->offset = at;
-        walk->any_previous = true;
-        return true;
-    }
-    return false;
+    uint64_t at = find_sound(walk, walk->offset, walk->size);
+    if (at == walk->size)
+        return has_failed(walk) ? WALK_FAILED : WALK_END;
+    walk->offset = at;
+    walk->any_previous = true;
+    return WALK_ENTRY;
 }

@@ -40,12 +40,13 @@ struct walk_entry {
 /* `previous`: the offset of the entry before, or NULL when nobody knows. -ENOMEM. */
 int walk_begin(struct walk *walk, int fd, uint64_t size, uint64_t offset, const uint32_t *previous);
 void walk_end(struct walk *walk);
+/* The head and the key that stand at this place, if their sizes can be; wherever the walk is. */
+bool walk_look(struct walk *walk, uint32_t offset, struct walk_entry *out);
 enum walk_result walk_next(struct walk *walk, struct walk_entry *out);
-/* Whether the payload of the entry that came last is what was written. */
-bool walk_payload_sound(struct walk *walk, const struct walk_entry *entry);
 /* After WALK_BROKEN: on to the next sound entry, which names one of the broken ones as its
  * previous, or has a payload that fits its checksum; any bytes may look like one, so it counts only
- * if another one follows, or the end. False if there is none; the place is unchanged. */
-bool walk_resume(struct walk *walk);
+ * if another one follows, or the end. WALK_ENTRY: walk_next() gets it. WALK_END: there is none, and
+ * the place is unchanged, as with WALK_FAILED. */
+enum walk_result walk_resume(struct walk *walk);
 
 #endif
