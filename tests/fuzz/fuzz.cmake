@@ -4,9 +4,10 @@
 # itself, by the preset `fuzz`: there the programs are made, here they become the tests fuzz_<decoder>. Without clang they
 # are skipped. Each runs for a minute, those of the short list for ten seconds; all of them for an hour each:
 #
-#   STORAGED_FUZZ_SECONDS=3600 scripts/test -L fuzz
+#   STORAGED_FUZZ_SECONDS=3600 STORAGED_FUZZ_SEED=0 scripts/test -L fuzz
 #
-# What a program has learned stays in the build folder (fuzz/corpus), and so does an input that it fails on (fuzz/found).
+# What a program has learned stays in the build folder (fuzz/corpus), and so does an input that it fails on (fuzz/found);
+# once that is mended the input goes to kept/<decoder> here, and every run begins with it.
 set(fuzz_decoders call channel config control descriptor event record reply request superblock)
 set(fuzz_short channel reply request superblock) # what they read comes from our own side, or is small
 if(TARGET zdb_store)
