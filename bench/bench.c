@@ -29,7 +29,8 @@ static const struct {
     {harness_case(suite_zdbd_memory), {"zdbd_memory_"}},
     {harness_case(suite_zdb_rates), {"zdb_set_", "zdb_get_"}},
     {harness_case(suite_zdb_sync), {"zdb_sync_"}},
-    {harness_case(suite_zdb_million), {"zdb_memory_", "zdb_scan_", "zdb_restart_"}},
+    {harness_case(suite_zdb_million), {"zdb_memory_", "zdb_scan_", "zdb_restart_1"}},
+    {harness_case(suite_zdb_deletes), {"zdb_restart_with_deletes_"}},
     {harness_case(suite_zdb_sequential), {"zdb_sequential_"}},
     {harness_case(suite_zdb_compaction), {"zdb_get_p99_"}},
 };

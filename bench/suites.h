@@ -21,7 +21,8 @@ void suite_zdbd_memory(void);  /* zdbd_memory_* */
 
 void suite_zdb_rates(void);      /* zdb_set_*, zdb_get_* */
 void suite_zdb_sync(void);       /* zdb_sync_* */
-void suite_zdb_million(void);    /* zdb_memory_*, zdb_scan_*, zdb_restart_* */
+void suite_zdb_million(void);    /* zdb_memory_*, zdb_scan_*, zdb_restart_1* */
+void suite_zdb_deletes(void);    /* zdb_restart_with_deletes_* */
 void suite_zdb_sequential(void); /* zdb_sequential_* */
 void suite_zdb_compaction(void); /* zdb_get_p99_* */
 
