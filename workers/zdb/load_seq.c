@@ -33,6 +33,7 @@ struct side_by_side {
     uint64_t data_size, n_slots; /* of the index as it was found */
     uint64_t at;                 /* the slot that the next data entry belongs to */
     struct reader reader;
+    struct slot_block block;
     struct walk *walk;
     bool adding, changed;
 };
@@ -59,13 +60,10 @@ static int read_slot(struct side_by_side *side, uint32_t file, uint32_t offset,
     struct file *index = &side->ns->pairs[file]->index;
     const uint8_t *fresh =
         side->adding ? append_peek(&side->load->index, index, offset, sizeof *out) : NULL;
-    if (fresh) {
-        memcpy(out, fresh, sizeof *out);
-        return 0;
-    }
-    int fd = file_fd(index);
-    int rc = fd < 0 ? fd : io_read(fd, IO_INDEX, out, sizeof *out, offset);
-    return load_io(side->load, index, rc, "read");
+    if (!fresh)
+        return load_read_slot(side->load, &side->block, file, offset, out);
+    memcpy(out, fresh, sizeof *out);
+    return 0;
 }
 
 struct place {
@@ -85,6 +83,7 @@ static int write_slot(struct side_by_side *side, struct place place, const struc
     if (!side->walk->check_payload)
         return LOAD_AGAIN;
     side->changed = true;
+    side->block.size = 0;
     return load_rewrite(side->load, place.file, place.offset, &slot->entry);
 }
 

@@ -1,7 +1,30 @@
 /* Sequential mode: the index by itself. Slots must stand in the order of their ids. */
 #include "load_slots.h"
 
+#include <errno.h>
 #include <string.h>
+
+int load_read_slot(struct load *load, struct slot_block *block, uint32_t file, uint32_t offset,
+                   struct format_slot *out)
+{
+    struct file *index = &load->ns->pairs[file]->index;
+    int rc = 0;
+    if (file != block->file || offset < block->at ||
+        offset + sizeof *out > block->at + block->size) {
+        int fd = file_fd(index);
+        block->file = file;
+        block->at = offset;
+        block->size = 0;
+        rc = fd < 0 ? fd
+                    : io_read_some(fd, IO_INDEX, block->bytes, sizeof block->bytes, offset,
+                                   &block->size);
+        if (rc == 0 && block->size < sizeof *out)
+            rc = -ENODATA;
+    }
+    if (rc == 0)
+        memcpy(out, block->bytes + (offset - block->at), sizeof *out);
+    return load_io(load, index, rc, "read");
+}
 
 static bool slot_fits(const struct ns *ns, const struct reader_entry *entry, uint64_t id,
                       uint64_t own)

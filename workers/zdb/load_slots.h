@@ -14,6 +14,17 @@ static inline uint32_t slot_offset(uint64_t at)
     return (uint32_t)(FORMAT_INDEX_HEADER + at * FORMAT_SLOT);
 }
 
+/* A piece of an index file: ids that were given together are updated and deleted together. Empty
+ * once a slot in it is written. */
+struct slot_block {
+    uint32_t file;
+    uint64_t at;
+    size_t size;
+    uint8_t bytes[4096];
+};
+int load_read_slot(struct load *load, struct slot_block *block, uint32_t file, uint32_t offset,
+                   struct format_slot *out);
+
 /* Sizes of all files. An index file that does not end with a slot is cut there, if nothing follows
  * it; when all is made anew, each is cut behind its header. May ask to load again. */
 int load_measure_slots(struct load *load);
