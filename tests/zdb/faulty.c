@@ -13,7 +13,7 @@ static char page_path[PATH_MAX], sanitizer[PATH_MAX];
 static const char *const environment[] = {"LD_PRELOAD=" BADCALLS_LIBRARY, page_path, sanitizer,
                                           NULL};
 
-void faulty_start(const char *const *flags)
+static void prepare(void)
 {
     const char *options = getenv("ASAN_OPTIONS");
     (void)snprintf(sanitizer, sizeof sanitizer, "ASAN_OPTIONS=%s%sverify_asan_link_order=0",
@@ -28,9 +28,24 @@ void faulty_start(const char *const *flags)
     bad->tickets = -1;
     bad->unlinks_held = 0;
     faulty_disarm();
+}
+
+void faulty_start(const char *const *flags)
+{
+    prepare();
     zdb.environment = environment;
     server_start(&zdb, flags);
     zdb.environment = NULL;
+}
+
+int faulty_start_refused(enum badcall call, int skip, int fail, int error)
+{
+    prepare();
+    faulty_arm(call, skip, fail, error);
+    zdb.environment = environment;
+    int code = server_start_refused(&zdb, NULL);
+    zdb.environment = NULL;
+    return code;
 }
 
 void faulty_restart(const char *const *flags)

@@ -9,6 +9,8 @@ extern struct badcalls *bad; /* of the server that runs */
 /* server_start(), with nothing that fails yet. */
 void faulty_start(const char *const *flags);
 #define faulty_start_with(...) faulty_start((const char *const[]){__VA_ARGS__, NULL})
+/* As faulty_arm(), but of a start that must be refused: its exit code. */
+int faulty_start_refused(enum badcall call, int skip, int fail, int error);
 /* Killed, and started again. */
 void faulty_restart(const char *const *flags);
 /* From now on `skip` calls of the kind succeed, and then `fail` fail with the error. */

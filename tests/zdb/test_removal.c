@@ -159,6 +159,16 @@ static void a_namespace_that_cannot_be_removed_stays(void)
     ask(1, "SELECT other", "-Namespace not found");
 }
 
+/* Or the next start would take it for one that is on the disk. */
+static void a_root_that_is_not_on_the_disk_is_not_made(void)
+{
+    assert_int_equal(faulty_start_refused(BADCALL_SYNC, 0, 1, EIO), 1);
+    assert_int_equal(bad->failed, 1);
+    assert_int_not_equal(access(zdb.data, F_OK), 0);
+    faulty_start(NULL);
+    ask(1, "SET key value", "=key");
+}
+
 /* The syncs of two roots, two files, two directories, a descriptor. */
 static void a_namespace_that_is_not_on_the_disk_is_not_made(void)
 {
@@ -353,6 +363,7 @@ int main(int argc, char **argv)
         zdb_case(a_namespace_is_empty_before_its_files_are_gone),
         zdb_case(what_has_no_room_for_another_name_goes_at_once),
         zdb_case(what_is_left_of_a_removed_namespace_does_not_come_back),
+        zdb_case(a_root_that_is_not_on_the_disk_is_not_made),
         zdb_case(a_namespace_that_is_not_on_the_disk_is_not_made),
         zdb_case(a_namespace_that_there_is_no_room_for_leaves_nothing),
         zdb_case(a_mark_that_cannot_be_synced_is_taken_back),

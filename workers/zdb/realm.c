@@ -25,9 +25,11 @@ static int open_root(const char *path, int *out_root, struct err *err)
     if (*out_root < 0)
         return err_errno(err, errno, path, "cannot open the directory");
     autoclose int parent = made ? openat(*out_root, "..", O_RDONLY | O_DIRECTORY | O_CLOEXEC) : -1;
-    if (parent >= 0 && fsync(parent) < 0)
-        return err_errno(err, errno, path, "cannot sync the directory's own");
-    return 0;
+    if (parent < 0 || fsync(parent) == 0)
+        return 0;
+    int rc = err_errno(err, errno, path, "cannot sync the directory's own");
+    (void)rmdir(path); /* the next start makes it, and syncs it */
+    return rc;
 }
 
 static int lock_root(int root, const char *path, int *out_lock, struct err *err)
