@@ -189,6 +189,28 @@ static void an_id_keeps_the_value_it_had_after_the_damage(void)
     }
 }
 
+/* An update of the id that a copy took the place of: nobody was given that id. */
+static void the_place_of_a_copy_is_no_id(void)
+{
+    struct peer_ns ns;
+    peer_ns_init(&ns, "damaged", PEER_SEQ, PEER_EMBEDDED);
+    (void)peer_seq_add(&ns, "one", 3, 1);
+    peer_seq_update(&ns, 0, "three", 5, 2); /* takes 1 */
+    peer_rotate(&ns);
+    (void)peer_seq_add(&ns, "four", 4, 3);
+    peer_seq_update(&ns, 0, "five", 4, 4);
+    data_entry(&ns.data[1], 0)[AT_ID] = 1;
+    save(&ns);
+    remove_index(0);
+    remove_index(1);
+    for (unsigned life = 0; life < 3; life++) {
+        begin_life();
+        ask(1, "GET %00%00%00%00%00%00%00%00", "=five");
+        ask(1, "GET %01%00%00%00%00%00%00%00", "nil");
+        end_life();
+    }
+}
+
 int main(int argc, char **argv)
 {
     static const struct zdb_case cases[] = {
@@ -199,6 +221,7 @@ int main(int argc, char **argv)
         zdb_case(what_is_cut_is_not_revived),
         zdb_case(a_delete_that_was_left_out_does_not_come_later),
         zdb_case(an_id_keeps_the_value_it_had_after_the_damage),
+        zdb_case(the_place_of_a_copy_is_no_id),
     };
     return zdb_main(argc, argv, "zdb_damage", cases, array_length(cases));
 }

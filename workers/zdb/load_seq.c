@@ -108,6 +108,8 @@ static int add_slot(struct side_by_side *side, const struct format_slot *slot)
     return load_add(side->load, &slot->entry, (const uint8_t *)&id);
 }
 
+enum match { MATCHES = 0, IS_NONE = 2 }; /* or LOAD_AGAIN, or an error */
+
 /* --- data entries ---------------------------------------------------------------------------- */
 
 static int take_tombstone(struct side_by_side *side, uint64_t id, uint32_t offset)
@@ -117,7 +119,8 @@ static int take_tombstone(struct side_by_side *side, uint64_t id, uint32_t offse
     if (id >= side->pair->first_id + side->at)
         return 0;
     int rc = find_slot(side, id, &place, &slot);
-    if (rc < 0 || slot.entry.flags & FORMAT_DEAD || !is_older(&slot, side->id, offset))
+    if (rc < 0 || slot.id != id || slot.entry.flags & FORMAT_DEAD ||
+        !is_older(&slot, side->id, offset))
         return rc;
     slot.entry.flags |= FORMAT_DEAD;
     return write_slot(side, place, &slot);
@@ -171,6 +174,8 @@ static int take_update(struct side_by_side *side, uint64_t id, const struct walk
     int rc = find_slot(side, id, &place, &slot);
     if (rc < 0)
         return rc;
+    if (slot.id != id)
+        return IS_NONE; /* a copy took this place, so it was never given */
     bool older = is_older(&slot, side->id, entry->offset) || is_torn(side, place, &slot, entry);
     if (side->at >= side->n_slots) {
         struct format_slot copy = slot;
@@ -236,8 +241,6 @@ static bool skip_lost(struct side_by_side *side, uint64_t id)
     return false;
 }
 
-enum match { MATCHES = 0, IS_NONE = 2 }; /* or LOAD_AGAIN, or an error */
-
 /* Moves on to the slot that this entry belongs to. An index that fits itself is believed more than
  * one entry of the data. */
 static int match(struct side_by_side *side, uint64_t id)
@@ -261,7 +264,7 @@ static int take(struct side_by_side *side, const struct walk_entry *entry)
         return rc;
     rc = id < side->pair->first_id + side->at ? take_update(side, id, entry)
                                               : take_new(side, id, entry);
-    side->at++;
+    side->at += rc != IS_NONE;
     return rc;
 }
 
