@@ -27,6 +27,7 @@ foreach(behaviour faults removal settings sweep)
   target_compile_definitions(test_zdb_${behaviour} PRIVATE BADCALLS_LIBRARY="$<TARGET_FILE:zdb_badcalls>")
   add_dependencies(test_zdb_${behaviour} zdb_badcalls)
 endforeach()
+storaged_test(NAME test_zdb_model SOURCES ${here}/test_model.c ${here}/model.c LINK zdb_driver)
 storaged_test(NAME test_zdb_confine SOURCES ${here}/test_confine.c LINK zdb_driver zdb_server)
 storaged_integration_test(NAME test_zdb_full SOURCES ${here}/test_full.c LINK zdb_driver)
 storaged_integration_test(NAME test_zdb_power
