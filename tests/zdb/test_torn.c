@@ -171,6 +171,43 @@ static void an_index_that_ends_in_other_bytes_is_mended_there(void)
     check_index_end(PEER_SEQ_SLOT + 5, 2 * PEER_SEQ_SLOT + 5, 0xff);
 }
 
+/* The copy of what an update had replaced is lost, and the slot says already what it wrote. */
+static void a_history_whose_copy_is_lost_ends(void)
+{
+    struct peer_ns ns;
+    make_ids(&ns);
+    peer_cut(&ns.index[1], PEER_INDEX_HEADER + PEER_SEQ_SLOT);
+    save(&ns);
+    peer_ns_free(&ns);
+    server_start(&zdb, NULL);
+    ask(1, "HISTORY %00%00%00%00%00%00%00%00", "*3|=%01%00%00%00%47%00%00%00|=4|=new");
+    ask(1, "HISTORY %00%00%00%00%00%00%00%00 %01%00%00%00%47%00%00%00", "*3|nil|=4|=new");
+    check_files("default");
+}
+
+/* And then the data of that update. */
+static void what_was_before_an_update_is_known_to_the_data(void)
+{
+    struct peer_ns ns;
+    peer_ns_init(&ns, "default", PEER_SEQ, PEER_EMBEDDED);
+    (void)peer_seq_add(&ns, "zero", 4, 1);
+    size_t data_size = ns.data[0].size, index_size = ns.index[0].size;
+    peer_seq_update(&ns, 0, "new", 3, 2);
+    peer_cut(&ns.index[0], index_size);
+    save(&ns);
+    peer_ns_free(&ns);
+    server_start(&zdb, NULL);
+    ask(1, "GET %00%00%00%00%00%00%00%00", "=new");
+    server_kill(&zdb);
+    hangup_all();
+    char path[PATH_MAX];
+    (void)snprintf(path, sizeof path, "%s/default/d0", zdb.data);
+    assert_int_equal(truncate(path, (off_t)data_size + 5), 0);
+    server_start(&zdb, NULL);
+    ask(1, "GET %00%00%00%00%00%00%00%00", "=zero");
+    check_files("default");
+}
+
 /* Wherever its pair is. */
 static void an_update_of_an_old_id_is_known_without_the_index(void)
 {
@@ -266,6 +303,8 @@ int main(int argc, char **argv)
         zdb_case(a_new_key_without_its_payload_is_none),
         zdb_case(an_index_that_ends_in_noughts_is_mended_there),
         zdb_case(an_index_that_ends_in_other_bytes_is_mended_there),
+        zdb_case(a_history_whose_copy_is_lost_ends),
+        zdb_case(what_was_before_an_update_is_known_to_the_data),
         zdb_case(an_update_of_an_old_id_is_known_without_the_index),
         zdb_case(two_updates_without_data_are_taken_back),
         zdb_case(ids_are_known_without_their_index),

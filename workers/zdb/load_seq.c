@@ -166,7 +166,8 @@ static bool is_torn(struct side_by_side *side, struct place place, const struct 
                        there.head.time != said->time);
 }
 
-/* The slot of an id gets what an update wrote; its copy stands at `at`. */
+/* The slot of an id gets what an update wrote; its copy stands at `at`. Where that is lost, and the
+ * slot does not say what was before, one of the update itself ends the history. */
 static int take_update(struct side_by_side *side, uint64_t id, const struct walk_entry *entry)
 {
     struct format_slot slot, fresh = slot_for(side, entry, id);
@@ -176,9 +177,10 @@ static int take_update(struct side_by_side *side, uint64_t id, const struct walk
         return rc;
     if (slot.id != id)
         return IS_NONE; /* a copy took this place, so it was never given */
-    bool older = is_older(&slot, side->id, entry->offset) || is_torn(side, place, &slot, entry);
+    bool torn = is_torn(side, place, &slot, entry);
+    bool older = torn || is_older(&slot, side->id, entry->offset);
     if (side->at >= side->n_slots) {
-        struct format_slot copy = slot;
+        struct format_slot copy = older && !torn ? slot : fresh;
         copy.entry.flags |= FORMAT_DEAD;
         rc = add_slot(side, &copy);
     }
@@ -319,6 +321,28 @@ static bool is_copy(const struct side_by_side *side, uint64_t at, const struct f
     return slot->id < side->pair->first_id + at;
 }
 
+/* Whether this is a copy that ended a history, as take_update() makes them, of what is lost now. */
+static bool lacks_past(const struct side_by_side *side, uint64_t first,
+                       const struct format_slot *slot)
+{
+    const struct format_index_entry *said = &slot->entry;
+    return slot->id < side->pair->first_id + first && said->parent_offset == 0 &&
+           said->data_file == side->id && said->data_offset >= side->data_size;
+}
+
+/* What such a copy stands for is known to the data alone. */
+static int find_pasts(struct side_by_side *side)
+{
+    struct format_slot slot;
+    int rc = 0;
+    for (uint64_t at = side->at; rc == 0 && at < side->n_slots; at++) {
+        rc = read_slot(side, side->id, slot_offset(at), &slot);
+        if (rc == 0 && lacks_past(side, side->at, &slot) && !side->load->anew)
+            rc = LOAD_AGAIN;
+    }
+    return rc;
+}
+
 /* Slots of the active pair behind the end of its data: each gets a trace there, in their order;
  * then updates are taken back, the last one first. */
 static int settle_slots(struct side_by_side *side)
@@ -326,9 +350,9 @@ static int settle_slots(struct side_by_side *side)
     struct format_slot slot;
     uint32_t trace;
     uint64_t first = side->at;
-    int rc = 0;
     if (side->id + 1 < side->ns->n_pairs)
         return 0;
+    int rc = find_pasts(side);
     for (; rc == 0 && side->at < side->n_slots; side->at++) {
         uint32_t offset = slot_offset(side->at);
         rc = read_slot(side, side->id, offset, &slot);
