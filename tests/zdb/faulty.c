@@ -38,6 +38,16 @@ void faulty_start(const char *const *flags)
     zdb.environment = NULL;
 }
 
+bool faulty_try_start(const char *const *flags, enum badcall call, int skip, int fail, int error)
+{
+    prepare();
+    faulty_arm(call, skip, fail, error);
+    zdb.environment = environment;
+    bool serves = server_try_start(&zdb, flags);
+    zdb.environment = NULL;
+    return serves;
+}
+
 int faulty_start_refused(enum badcall call, int skip, int fail, int error)
 {
     prepare();

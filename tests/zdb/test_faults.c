@@ -267,6 +267,33 @@ static void marks_of_a_compaction_that_cannot_be_synced_are_forgotten(void)
     ask(2, "LENGTH %00%00%00%00%00%00%00%00", ":9001");
 }
 
+/* --- a start --------------------------------------------------------------------------------- */
+
+static void a_start_that_fails_at_any_write_leaves_the_rest_to_the_next(void)
+{
+    for (int skip = 0, failed = 1; failed > 0; skip++) {
+        struct peer_ns ns;
+        peer_ns_init(&ns, "default", PEER_SEQ, PEER_EMBEDDED);
+        (void)peer_seq_add(&ns, "zero", 4, 1);
+        size_t size = ns.data[0].size;
+        peer_seq_update(&ns, 0, "one", 3, 2);
+        (void)peer_seq_add(&ns, "two", 3, 3);
+        peer_seq_update(&ns, 2, "three", 5, 4);
+        peer_cut(&ns.data[0], size + 5);
+        assert_true(peer_save(&ns, zdb.index, zdb.data));
+        peer_ns_free(&ns);
+        if (faulty_try_start(NULL, BADCALL_WRITE, skip, INT_MAX, EIO))
+            server_kill(&zdb);
+        failed = bad->failed;
+        server_start(&zdb, NULL);
+        ask(1, "GET %00%00%00%00%00%00%00%00", "=zero");
+        ask(1, "GET %02%00%00%00%00%00%00%00", "nil");
+        ask(1, "SET '' four", "=%04%00%00%00%00%00%00%00");
+        hangup_all();
+        server_stop(&zdb);
+    }
+}
+
 int main(int argc, char **argv)
 {
     static const struct zdb_case cases[] = {
@@ -280,6 +307,7 @@ int main(int argc, char **argv)
         zdb_case(a_pair_of_ids_always_is),
         zdb_case(one_namespace_that_cannot_be_synced_stops_no_other),
         zdb_case(a_compaction_may_fail_at_every_call),
+        zdb_case(a_start_that_fails_at_any_write_leaves_the_rest_to_the_next),
         zdb_case(marks_of_a_compaction_that_cannot_be_synced_are_forgotten),
     };
     return zdb_main(argc, argv, "zdb_faults", cases, array_length(cases));

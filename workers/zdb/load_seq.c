@@ -13,7 +13,7 @@
  *
  * Of older pairs only the index is read. Where that contradicts itself all of it is made again.
  */
-#include "load_slots.h"
+#include "load_side.h"
 
 #include "base/log.h"
 
@@ -23,19 +23,6 @@
 enum {
     ENTRY_LEAST = FORMAT_DATA_ENTRY + FORMAT_ID_SIZE,
     SECTOR = 512, /* what is written whole or not at all */
-};
-
-struct side_by_side {
-    struct load *load;
-    struct ns *ns;
-    uint32_t id;
-    struct pair *pair;
-    uint64_t data_size, n_slots; /* of the index as it was found */
-    uint64_t at;                 /* the slot that the next data entry belongs to */
-    struct reader reader;
-    struct slot_block block;
-    struct walk *walk;
-    bool adding, changed;
 };
 
 /* --- one slot -------------------------------------------------------------------------------- */
@@ -54,8 +41,8 @@ static uint32_t pair_of(const struct side_by_side *side, uint64_t id)
     return low;
 }
 
-static int read_slot(struct side_by_side *side, uint32_t file, uint32_t offset,
-                     struct format_slot *out)
+int side_read_slot(struct side_by_side *side, uint32_t file, uint32_t offset,
+                   struct format_slot *out)
 {
     struct file *index = &side->ns->pairs[file]->index;
     const uint8_t *fresh =
@@ -66,19 +53,15 @@ static int read_slot(struct side_by_side *side, uint32_t file, uint32_t offset,
     return 0;
 }
 
-struct place {
-    uint32_t file, offset;
-};
-
-static int find_slot(struct side_by_side *side, uint64_t id, struct place *place,
-                     struct format_slot *out)
+int side_find_slot(struct side_by_side *side, uint64_t id, struct place *place,
+                   struct format_slot *out)
 {
     place->file = pair_of(side, id);
     place->offset = slot_offset(id - side->ns->pairs[place->file]->first_id);
-    return read_slot(side, place->file, place->offset, out);
+    return side_read_slot(side, place->file, place->offset, out);
 }
 
-static int write_slot(struct side_by_side *side, struct place place, const struct format_slot *slot)
+int side_write_slot(struct side_by_side *side, struct place place, const struct format_slot *slot)
 {
     if (!side->walk->check_payload)
         return LOAD_AGAIN;
@@ -118,12 +101,12 @@ static int take_tombstone(struct side_by_side *side, uint64_t id, uint32_t offse
     struct place place;
     if (id >= side->pair->first_id + side->at)
         return 0;
-    int rc = find_slot(side, id, &place, &slot);
+    int rc = side_find_slot(side, id, &place, &slot);
     if (rc < 0 || slot.id != id || slot.entry.flags & FORMAT_DEAD ||
         !is_older(&slot, side->id, offset))
         return rc;
     slot.entry.flags |= FORMAT_DEAD;
-    return write_slot(side, place, &slot);
+    return side_write_slot(side, place, &slot);
 }
 
 static struct format_slot slot_for(const struct side_by_side *side, const struct walk_entry *entry,
@@ -172,7 +155,7 @@ static int take_update(struct side_by_side *side, uint64_t id, const struct walk
 {
     struct format_slot slot, fresh = slot_for(side, entry, id);
     struct place place;
-    int rc = find_slot(side, id, &place, &slot);
+    int rc = side_find_slot(side, id, &place, &slot);
     if (rc < 0)
         return rc;
     if (slot.id != id)
@@ -189,7 +172,7 @@ static int take_update(struct side_by_side *side, uint64_t id, const struct walk
     fresh.entry.previous = slot.entry.previous;
     fresh.entry.parent_file = side->id;
     fresh.entry.parent_offset = slot_offset(side->at);
-    return write_slot(side, place, &fresh);
+    return side_write_slot(side, place, &fresh);
 }
 
 static int take_new(struct side_by_side *side, uint64_t id, const struct walk_entry *entry)
@@ -270,104 +253,8 @@ static int take(struct side_by_side *side, const struct walk_entry *entry)
     return rc;
 }
 
-/* --- slots without data ---------------------------------------------------------------------- */
-
-/* An entry that says no more than that there was one: the id stays given, and the slot dead. */
-static int add_trace(struct side_by_side *side, uint64_t id, uint32_t *out_offset)
-{
-    struct {
-        struct format_data_entry head;
-        uint64_t id;
-    } __attribute__((packed)) trace = {
-        .head = {.key_size = FORMAT_ID_SIZE,
-                 .previous = side->ns->last_data,
-                 .flags = FORMAT_TRUNCATED},
-        .id = id,
-    };
-    int fd = file_fd(&side->pair->data);
-    int rc = fd < 0 ? fd : io_write(fd, IO_DATA, &trace, sizeof trace, side->data_size);
-    *out_offset = (uint32_t)side->data_size;
-    side->ns->last_data = *out_offset;
-    side->data_size += sizeof trace;
-    return load_io(side->load, &side->pair->data, rc, "add to");
-}
-
-static int bury_slot(struct side_by_side *side, uint32_t offset, struct format_slot *slot)
-{
-    uint32_t trace;
-    int rc = add_trace(side, slot->id, &trace);
-    slot->entry.data_offset = trace;
-    slot->entry.data_file = side->id;
-    slot->entry.length = slot->entry.crc = slot->entry.time = 0;
-    slot->entry.flags = FORMAT_DEAD;
-    return rc < 0 ? rc : write_slot(side, (struct place){side->id, offset}, slot);
-}
-
-/* What an update had replaced is put back. */
-static int undo_update(struct side_by_side *side, uint32_t offset, const struct format_slot *copy)
-{
-    struct format_slot slot = {0};
-    struct place place;
-    int rc = find_slot(side, copy->id, &place, &slot);
-    if (rc < 0 || slot.entry.parent_file != side->id || slot.entry.parent_offset != offset)
-        return rc;
-    slot = *copy;
-    slot.entry.flags = 0;
-    return write_slot(side, place, &slot);
-}
-
-static bool is_copy(const struct side_by_side *side, uint64_t at, const struct format_slot *slot)
-{
-    return slot->id < side->pair->first_id + at;
-}
-
-/* Whether this is a copy that ended a history, as take_update() makes them, of what is lost now. */
-static bool lacks_past(const struct side_by_side *side, uint64_t first,
-                       const struct format_slot *slot)
-{
-    const struct format_index_entry *said = &slot->entry;
-    return slot->id < side->pair->first_id + first && said->parent_offset == 0 &&
-           said->data_file == side->id && said->data_offset >= side->data_size;
-}
-
-/* What such a copy stands for is known to the data alone. */
-static int find_pasts(struct side_by_side *side)
-{
-    struct format_slot slot;
-    int rc = 0;
-    for (uint64_t at = side->at; rc == 0 && at < side->n_slots; at++) {
-        rc = read_slot(side, side->id, slot_offset(at), &slot);
-        if (rc == 0 && lacks_past(side, side->at, &slot) && !side->load->anew)
-            rc = LOAD_AGAIN;
-    }
-    return rc;
-}
-
-/* Slots of the active pair behind the end of its data: each gets a trace there, in their order;
- * then updates are taken back, the last one first. */
-static int settle_slots(struct side_by_side *side)
-{
-    struct format_slot slot;
-    uint32_t trace;
-    uint64_t first = side->at;
-    if (side->id + 1 < side->ns->n_pairs)
-        return 0;
-    int rc = find_pasts(side);
-    for (; rc == 0 && side->at < side->n_slots; side->at++) {
-        uint32_t offset = slot_offset(side->at);
-        rc = read_slot(side, side->id, offset, &slot);
-        if (rc == 0)
-            rc = is_copy(side, side->at, &slot) ? add_trace(side, slot.id, &trace)
-                                                : bury_slot(side, offset, &slot);
-        side->load->replayed = true;
-    }
-    for (uint64_t at = side->n_slots; rc == 0 && at-- > first;) {
-        rc = read_slot(side, side->id, slot_offset(at), &slot);
-        if (rc == 0 && is_copy(side, at, &slot))
-            rc = undo_update(side, slot_offset(at), &slot);
-    }
-    return rc;
-}
+/* --- one entry after the other -------------------------------------------------------------------
+ */
 
 /* Leaves out what is broken; at the end of the active pair it is cut off. */
 static int skip_broken(struct side_by_side *side, uint64_t broken, bool *out_end)
@@ -449,7 +336,7 @@ static int walk_pair(struct load *load, uint32_t id, bool *changed)
     if (rc == 0 && side.adding)
         rc = load_add_end(load);
     if (rc == 0)
-        rc = settle_slots(&side);
+        rc = side_settle(&side);
     if (rc == 0) {
         *changed = *changed || side.changed;
         side.pair->data_size = side.data_size;
