@@ -1,5 +1,5 @@
 # The disk side of a pool, on real btrfs, without poold.
-set(volume_behaviours open space holders cache quota want)
+set(volume_behaviours open space holders cache quota want damage)
 foreach(behaviour ${volume_behaviours})
   storaged_integration_test(NAME test_volume_${behaviour}
     SOURCES ${CMAKE_CURRENT_LIST_DIR}/test_volume_${behaviour}.c ${CMAKE_CURRENT_LIST_DIR}/volume_fixture.c

@@ -217,7 +217,7 @@ static bool needs_repair(const struct space *space, const struct survey_group *g
     if (space->booking.state != BOOKING_LIVE || space->phase == SPACE_BUILDING)
         return false;
     uint64_t limit = space->record.limit_bytes ? space->record.limit_bytes : VOLUME_NO_LIMIT;
-    return !group || group->limit_bytes != limit || group->members == 0;
+    return !group || group->limit_bytes != limit || group->members == 0 || group->is_odd;
 }
 
 static void repair(struct pool *pool, struct space *const *spaces, size_t n)
@@ -267,8 +267,8 @@ struct repairs {
 static void check(struct repairs *repairs, struct space *space, const struct survey_group *group)
 {
     if (space == space->pool->home.space)
-        home_review(space->pool, group && group->members > 0, group ? group->limit_bytes : 0,
-                    group ? group->usage_bytes : 0);
+        home_review(space->pool, group && group->members > 0 && !group->is_odd,
+                    group ? group->limit_bytes : 0, group ? group->usage_bytes : 0);
     else if (needs_repair(space, group) && repairs->n < REPAIRS_MAX)
         repairs->spaces[repairs->n++] = space;
 }

@@ -20,10 +20,15 @@ static int grow(void **items, size_t n, size_t size, struct err *err)
     return 0;
 }
 
+struct member {
+    uint64_t parent;
+    bool is_odd;
+};
+
 struct walk {
     struct survey *survey;
-    uint64_t *parents; /* of each subvolume's own group */
-    size_t n_parents;
+    struct member *members; /* the subvolumes that are in a group */
+    size_t n_members;
     struct err *err;
 };
 
@@ -41,8 +46,10 @@ static int on_nested(const struct volume_nested *nested, void *data)
         return rc;
     survey->nested = items;
     struct survey_nested *found = &survey->nested[survey->n_nested++];
-    *found = (struct survey_nested){
-        .subvolume = nested->subvolume, .path = strdup(nested->path), .changed = changed};
+    *found = (struct survey_nested){.subvolume = nested->subvolume,
+                                    .group = nested->group,
+                                    .path = strdup(nested->path),
+                                    .changed = changed};
     (void)snprintf(found->id, sizeof found->id, "%s", nested->id);
     return 0;
 }
@@ -57,12 +64,15 @@ static int add_subvolume(struct walk *walk, const struct volume_group *group)
         walk->survey->orphan_bytes += group->usage_bytes;
         return 0;
     }
-    void *items = walk->parents;
-    int rc = grow(&items, walk->n_parents, sizeof *walk->parents, walk->err);
+    void *items = walk->members;
+    int rc = grow(&items, walk->n_members, sizeof *walk->members, walk->err);
     if (rc < 0)
         return rc;
-    walk->parents = items;
-    walk->parents[walk->n_parents++] = group->parent;
+    walk->members = items;
+    walk->members[walk->n_members++] = (struct member){
+        .parent = group->parent,
+        .is_odd = group->n_parents > 1 || group->limit_bytes != VOLUME_NO_LIMIT,
+    };
     return 0;
 }
 
@@ -87,23 +97,44 @@ static int on_group(const struct volume_group *group, void *data)
     return 0;
 }
 
-static int compare_numbers(const void *a, const void *b)
+static int compare_members(const void *a, const void *b)
 {
-    uint64_t left = *(const uint64_t *)a, right = *(const uint64_t *)b;
+    uint64_t left = ((const struct member *)a)->parent, right = ((const struct member *)b)->parent;
     return (left > right) - (left < right);
 }
 
 /* Both are sorted by the group's number. */
-static void count_members(struct survey *survey, uint64_t *parents, size_t n)
+static void count_members(struct survey *survey, struct member *members, size_t n)
 {
     if (n > 0)
-        qsort(parents, n, sizeof *parents, compare_numbers);
+        qsort(members, n, sizeof *members, compare_members);
     size_t at = 0;
     for (size_t i = 0; i < survey->n_groups; i++) {
-        while (at < n && parents[at] < survey->groups[i].number)
+        struct survey_group *group = &survey->groups[i];
+        while (at < n && members[at].parent < group->number)
             at++;
-        for (; at < n && parents[at] == survey->groups[i].number; at++)
-            survey->groups[i].members++;
+        for (; at < n && members[at].parent == group->number; at++) {
+            group->members++;
+            group->is_odd |= members[at].is_odd;
+        }
+    }
+}
+
+static int compare_group(const void *key, const void *group)
+{
+    uint64_t wanted = *(const uint64_t *)key;
+    uint64_t number = ((const struct survey_group *)group)->number;
+    return (wanted > number) - (wanted < number);
+}
+
+/* A space whose nested subvolumes are in its group may be in none itself. */
+static void discount_nested(struct survey *survey)
+{
+    for (size_t i = 0; survey->n_groups > 0 && i < survey->n_nested; i++) {
+        struct survey_group *group = bsearch(&survey->nested[i].group, survey->groups,
+                                             survey->n_groups, sizeof *group, compare_group);
+        if (group && group->members > 0)
+            group->members--;
     }
 }
 
@@ -115,9 +146,11 @@ int survey_take(const struct volume *volume, struct survey *out_survey, struct e
         rc = volume_usage(volume, on_group, &walk, err);
     if (rc == 0)
         rc = volume_capacity(volume, &out_survey->capacity, err);
-    if (rc == 0)
-        count_members(out_survey, walk.parents, walk.n_parents);
-    free(walk.parents);
+    if (rc == 0) {
+        count_members(out_survey, walk.members, walk.n_members);
+        discount_nested(out_survey);
+    }
+    free(walk.members);
     return rc;
 }
 

@@ -15,11 +15,13 @@ struct survey_group { /* 1/<number> */
     uint64_t number;
     uint64_t usage_bytes;
     uint64_t limit_bytes; /* or VOLUME_NO_LIMIT */
-    uint64_t members;     /* subvolumes in it */
+    uint64_t members;     /* subvolumes in it, but for nested ones */
+    bool is_odd;          /* one of them has a limit of its own, or is in other groups besides */
 };
 
 struct survey_nested {
     uint64_t subvolume;
+    uint64_t group; /* that it is in */
     char *path;
     char id[UUID_TEXT_SIZE]; /* of what it lies in */
     bool changed;            /* its quota groups were put right */

@@ -254,6 +254,7 @@ int volume_find_holders(const struct volume *volume, struct volume_claim *claims
 struct volume_nested {
     const char *id;             /* of the space or cache it lies in */
     uint64_t subvolume;         /* its subvolume id */
+    uint64_t group;             /* n of the quota group 1/<n> that it is in */
     const char *path;           /* from the filesystem's top */
     bool assigned;              /* it was not in its space's quota group, and is now */
     unsigned memberships_taken; /* of foreign quota groups that it was in */
@@ -283,6 +284,7 @@ struct volume_group {
      * told; 0: of none. A subvolume in several counts for the lowest.
      */
     uint64_t parent;
+    unsigned n_parents; /* on any level */
 };
 typedef int (*volume_group_fn)(const struct volume_group *group, void *data);
 
@@ -295,8 +297,9 @@ int volume_group_usage(const struct volume *volume, uint64_t n, uint64_t *out_by
 
 /*
  * Makes the kernel enforce what a live record says: its group exists, has its limit, and `data` is
- * a member. *out_repaired tells whether anything had to be changed. Applied, not durable. Not while
- * it may be marked dying: what is so already is refused, FAILED_PRECONDITION or NOT_FOUND.
+ * a member, of that alone and without a limit of its own. *out_repaired tells whether anything had
+ * to be changed. Applied, not durable. Not while it may be marked dying: what is so already is
+ * refused, FAILED_PRECONDITION or NOT_FOUND.
  */
 int volume_enforce(const struct volume *volume, const struct record *record, bool *out_repaired,
                    struct err *err);

@@ -41,6 +41,25 @@ static const struct subvolume *find_outermost(const struct subvolumes *all,
     return NULL;
 }
 
+/* A record that was copied to another directory would charge a space for what is in that one. */
+static bool is_its_place(const char *path, const struct record *record)
+{
+    char in_spaces[64], in_weak[64];
+    (void)snprintf(in_spaces, sizeof in_spaces, VOLUME_DIR_SPACES "/%s/", record->id);
+    (void)snprintf(in_weak, sizeof in_weak, VOLUME_DIR_WEAK "/%s/", record->id);
+    switch (record->kind) {
+    case RECORD_KIND_CACHE:
+        return strcmp(path, VOLUME_DIR_CACHE "/") == 0;
+    case RECORD_KIND_HOME:
+        return strcmp(path, VOLUME_DIR_ZDB "/") == 0;
+    case RECORD_KIND_SPACE:
+        return strcmp(path, in_spaces) == 0 || strcmp(path, in_weak) == 0;
+    case RECORD_KIND_BOOKING:
+        break;
+    }
+    return false;
+}
+
 /* The record of the object whose data this is; NOT_FOUND when it is nothing of ours. */
 static int find_owner(const struct adoption *adoption, const struct subvolume *data,
                       struct record *out_record)
@@ -52,23 +71,39 @@ static int find_owner(const struct adoption *adoption, const struct subvolume *d
     autoclose int fd = fsops_open_dir(adoption->volume->root, path);
     if (fd < 0)
         return -ERR_NOT_FOUND;
-    return volume_load_record(fd, path, out_record, NULL);
+    int rc = volume_load_record(fd, path, out_record, NULL);
+    return rc == 0 && !is_its_place(path, out_record) ? -ERR_NOT_FOUND : rc;
+}
+
+/* Without the space's group there is nothing to put it in: the kernel says EINVAL. Of a dying one
+ * it is gone for good. */
+static int obtain_group(const struct adoption *adoption, const struct record *owner)
+{
+    bool made;
+    if (quota_find(&adoption->quotas, btrfs_group(1, owner->qgroup)))
+        return 0;
+    if (owner->state != RECORD_STATE_LIVE)
+        return -ENOENT;
+    return volume_enforce_limit(adoption->volume, owner, &made);
 }
 
 static int adopt(struct adoption *adoption, const struct subvolume *nested,
                  const struct record *owner)
 {
     char path[PATH_MAX];
-    struct volume_nested report = {.id = owner->id, .subvolume = nested->id, .path = path};
+    struct volume_nested report = {
+        .id = owner->id, .subvolume = nested->id, .group = owner->qgroup, .path = path};
     if (!adoption->has_quotas) {
         int rc = quota_read(adoption->volume->root, &adoption->quotas);
         if (rc < 0)
             return refuse(adoption, -rc, "cannot read its quota groups");
         adoption->has_quotas = true;
     }
-    int rc =
-        quota_claim(adoption->volume->root, &adoption->quotas, btrfs_group(0, nested->id),
-                    btrfs_group(1, owner->qgroup), &report.assigned, &report.memberships_taken);
+    int rc = obtain_group(adoption, owner);
+    if (rc == 0)
+        rc =
+            quota_claim(adoption->volume->root, &adoption->quotas, btrfs_group(0, nested->id),
+                        btrfs_group(1, owner->qgroup), &report.assigned, &report.memberships_taken);
     /* It may be gone by now, or its space. */
     if (rc == -ENOENT ||
         subvolumes_path(adoption->volume->root, &adoption->subvolumes, nested, path) < 0)

@@ -105,6 +105,9 @@ int volume_open_data(int object_fd);
 
 /* ---- volume_usage.c ------------------------------------------------------------------------- */
 
+/* Its quota group exists and has its limit; 0 or -errno. *repaired turns true if it was not so. */
+int volume_enforce_limit(const struct volume *volume, const struct record *record, bool *repaired);
+
 /* What is charged to a group this moment; 0, or -errno: -ENOENT when there is none. */
 int volume_read_charge(const char *fsid, unsigned level, uint64_t number, uint64_t *out_bytes);
 

@@ -18,6 +18,12 @@ _Static_assert(VOLUME_NO_LIMIT == BTRFS_NO_LIMIT, "they are handed on");
 
 /* ---- usage ---------------------------------------------------------------------------------- */
 
+/* n of 1/<n>; what is on another level is no object's. */
+static uint64_t number_of(uint64_t group)
+{
+    return group >> BTRFS_QGROUP_LEVEL_SHIFT == 1 ? group & BTRFS_GROUP_NUMBER_MAX : 0;
+}
+
 int volume_usage(const struct volume *volume, volume_group_fn fn, void *data, struct err *err)
 {
     struct quota_tree tree;
@@ -31,7 +37,8 @@ int volume_usage(const struct volume *volume, volume_group_fn fn, void *data, st
             .number = found->id & BTRFS_GROUP_NUMBER_MAX,
             .usage_bytes = found->usage_bytes,
             .limit_bytes = found->limit_bytes,
-            .parent = found->lowest_parent & BTRFS_GROUP_NUMBER_MAX,
+            .parent = number_of(found->lowest_parent),
+            .n_parents = found->n_parents,
         };
         rc = fn(&group, data);
     }
@@ -69,7 +76,7 @@ static int open_record_dir(const struct volume *volume, const struct record *rec
                           record->kind == RECORD_KIND_CACHE ? VOLUME_DIR_CACHE : VOLUME_DIR_ZDB);
 }
 
-static int enforce_limit(const struct volume *volume, const struct record *record, bool *repaired)
+int volume_enforce_limit(const struct volume *volume, const struct record *record, bool *repaired)
 {
     struct quota_tree tree;
     uint64_t group = btrfs_group(1, record->qgroup);
@@ -92,6 +99,17 @@ static int enforce_limit(const struct volume *volume, const struct record *recor
     return rc;
 }
 
+/* `btrfs qgroup limit` sets it on the subvolume: less than what its user was promised. */
+static int lift_own_limit(const struct volume *volume, const struct quota_tree *tree,
+                          uint64_t group, bool *repaired)
+{
+    const struct quota_group *found = quota_find(tree, group);
+    if (!found || found->limit_bytes == BTRFS_NO_LIMIT)
+        return 0;
+    *repaired = true;
+    return btrfs_set_limit(volume->root, group, BTRFS_NO_LIMIT);
+}
+
 static int enforce_membership(const struct volume *volume, const struct record *record,
                               bool *repaired)
 {
@@ -112,8 +130,10 @@ static int enforce_membership(const struct volume *volume, const struct record *
         return rc;
     rc = quota_claim(volume->root, &tree, btrfs_group(0, subvolume), btrfs_group(1, record->qgroup),
                      &added, &taken);
-    quota_free(&tree);
     *repaired |= added || taken > 0;
+    if (rc == 0)
+        rc = lift_own_limit(volume, &tree, btrfs_group(0, subvolume), repaired);
+    quota_free(&tree);
     return rc;
 }
 
@@ -136,7 +156,7 @@ int volume_enforce(const struct volume *volume, const struct record *record, boo
     int rc = check_live(volume, record, err);
     if (rc < 0)
         return rc;
-    rc = enforce_limit(volume, record, &repaired);
+    rc = volume_enforce_limit(volume, record, &repaired);
     if (rc == 0)
         rc = enforce_membership(volume, record, &repaired);
     if (rc < 0)

@@ -1,0 +1,151 @@
+/* What somebody did to a volume's tree or to its quota groups: put right, or left alone and said.
+ */
+#include "volume_fixture.h"
+
+#include "btrfs.h"
+#include "quota.h"
+
+#include <fcntl.h>
+#include <stdio.h>
+#include <unistd.h>
+
+#define LABEL VOLUME_LABEL_NEW "alpha"
+
+struct bench {
+    struct pool pool;
+    struct volume *volume;
+    int root;
+};
+
+static void setup(struct bench *bench)
+{
+    pool_make(&bench->pool, LABEL);
+    bench->volume = pool_open(&bench->pool);
+    bench->root = open(volume_info(bench->volume)->path, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+    assert_true(bench->root >= 0);
+}
+
+static void teardown(struct bench *bench)
+{
+    assert_int_equal(close(bench->root), 0);
+    pool_close(bench->volume);
+}
+
+static int open_at(const struct bench *bench, const char *path)
+{
+    int fd = openat(bench->root, path, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+    assert_true(fd >= 0);
+    return fd;
+}
+
+static uint64_t subvolume_of(const struct bench *bench, const struct record *record)
+{
+    uint64_t id;
+    autofree char *path = path_format("spaces/%s/data", record->id);
+    autoclose int data = open_at(bench, path);
+    assert_int_equal(btrfs_subvolume_id(data, &id), 0);
+    return id;
+}
+
+/* ---- quota groups ---- */
+
+static void a_limit_on_the_subvolume_is_lifted(void)
+{
+    struct bench bench;
+    setup(&bench);
+    struct record record = space_make(bench.volume, 32 * MiB);
+    autoerr struct err err = {0};
+    bool repaired = false;
+    int os_errno;
+    uint64_t own = btrfs_group(0, subvolume_of(&bench, &record));
+    assert_int_equal(btrfs_set_limit(bench.root, own, MiB), 0);
+    assert_ok(volume_enforce(bench.volume, &record, &repaired, &err), &err);
+    assert_true(repaired);
+    assert_true(space_write(bench.volume, &record, "f", 8 * MiB, &os_errno) == 8 * MiB);
+    assert_int_equal(os_errno, 0);
+    assert_ok(volume_enforce(bench.volume, &record, &repaired, &err), &err);
+    assert_false(repaired);
+    teardown(&bench);
+}
+
+struct seen_group {
+    uint64_t subvolume;
+    struct volume_group group;
+};
+
+static int see_group(const struct volume_group *group, void *data)
+{
+    struct seen_group *seen = data;
+    if (group->level == 0 && group->number == seen->subvolume)
+        seen->group = *group;
+    return 0;
+}
+
+/* 2/<n> is not 1/<n>: what is in it alone is in no object's group. */
+static void a_group_of_another_level_is_no_objects(void)
+{
+    struct bench bench;
+    setup(&bench);
+    struct record record = space_make(bench.volume, 32 * MiB);
+    struct seen_group seen = {.subvolume = subvolume_of(&bench, &record)};
+    autoerr struct err err = {0};
+    uint64_t own = btrfs_group(0, seen.subvolume), strange = btrfs_group(2, record.qgroup);
+    assert_int_equal(btrfs_create_group(bench.root, strange), 0);
+    assert_int_equal(btrfs_assign_group(bench.root, own, strange, true), 0);
+    assert_ok(volume_usage(bench.volume, see_group, &seen, &err), &err);
+    assert_int_equal(seen.group.parent, record.qgroup);
+    assert_int_equal(seen.group.n_parents, 2);
+    assert_int_equal(btrfs_assign_group(bench.root, own, btrfs_group(1, record.qgroup), false), 0);
+    assert_ok(volume_usage(bench.volume, see_group, &seen, &err), &err);
+    assert_int_equal(seen.group.parent, 0);
+    assert_int_equal(seen.group.n_parents, 1);
+    teardown(&bench);
+}
+
+static int count_nested(const struct volume_nested *nested, void *data)
+{
+    *(unsigned *)data += nested->assigned;
+    return 0;
+}
+
+/* The kernel puts nothing in a group that is not there. */
+static void a_nested_subvolume_gets_its_group_back(void)
+{
+    struct bench bench;
+    setup(&bench);
+    struct record record = space_make(bench.volume, 32 * MiB);
+    autoerr struct err err = {0};
+    unsigned assigned = 0;
+    uint64_t nested_id, group = btrfs_group(1, record.qgroup);
+    autofree char *path = path_format("spaces/%s/data", record.id);
+    autofree char *inside = path_format("%s/nested", path);
+    autoclose int data = open_at(&bench, path);
+    assert_int_equal(btrfs_create_subvolume(data, "nested", 0), 0);
+    autoclose int nested = open_at(&bench, inside);
+    assert_int_equal(btrfs_subvolume_id(nested, &nested_id), 0);
+    const uint64_t members[] = {btrfs_group(0, subvolume_of(&bench, &record)),
+                                btrfs_group(0, nested_id)};
+    for (size_t i = 0; i < array_length(members); i++)
+        assert_int_equal(btrfs_assign_group(bench.root, members[i], group, false), 0);
+    assert_int_equal(btrfs_destroy_group(bench.root, group), 0);
+    assert_ok(volume_adopt_nested(bench.volume, count_nested, &assigned, &err), &err);
+    assert_int_equal(assigned, 1);
+    struct quota_tree tree;
+    assert_int_equal(quota_read_group(bench.root, group, &tree), 0);
+    assert_int_equal(quota_find(&tree, group)->limit_bytes, 32 * MiB);
+    quota_free(&tree);
+    cleanup_fd(&data);
+    cleanup_fd(&nested);
+    data = nested = -1;
+    teardown(&bench);
+}
+
+int main(int argc, char **argv)
+{
+    static const struct harness_case cases[] = {
+        harness_case(a_limit_on_the_subvolume_is_lifted),
+        harness_case(a_group_of_another_level_is_no_objects),
+        harness_case(a_nested_subvolume_gets_its_group_back),
+    };
+    return harness_main(argc, argv, "volume_damage", cases, array_length(cases));
+}
