@@ -7,6 +7,8 @@
 
 #include <fcntl.h>
 #include <stdio.h>
+#include <sys/stat.h>
+#include <sys/xattr.h>
 #include <unistd.h>
 
 #define LABEL VOLUME_LABEL_NEW "alpha"
@@ -45,6 +47,17 @@ static uint64_t subvolume_of(const struct bench *bench, const struct record *rec
     autoclose int data = open_at(bench, path);
     assert_int_equal(btrfs_subvolume_id(data, &id), 0);
     return id;
+}
+
+/* The record of an object, as it stands, in another directory. */
+static void copy_record(const struct bench *bench, const char *from, const char *to)
+{
+    uint8_t data[RECORD_MAX];
+    autofree char *source = path_format("%s/%s", volume_info(bench->volume)->path, from);
+    autofree char *target = path_format("%s/%s", volume_info(bench->volume)->path, to);
+    ssize_t length = getxattr(source, RECORD_XATTR, data, sizeof data);
+    assert_true(length > 0);
+    assert_int_equal(setxattr(target, RECORD_XATTR, data, (size_t)length, 0), 0);
 }
 
 /* ---- quota groups ---- */
@@ -140,12 +153,148 @@ static void a_nested_subvolume_gets_its_group_back(void)
     teardown(&bench);
 }
 
+/* Numbers are given upwards from the highest, and end somewhere. */
+static void the_last_number_of_a_group_stops_nobody(void)
+{
+    struct bench bench;
+    setup(&bench);
+    struct found found;
+    assert_int_equal(btrfs_create_group(bench.root, btrfs_group(1, BTRFS_GROUP_NUMBER_MAX)), 0);
+    assert_int_equal(close(bench.root), 0);
+    pool_close(bench.volume);
+    bench.volume = pool_open(&bench.pool);
+    (void)space_make(bench.volume, 32 * MiB);
+    volume_look(bench.volume, &found);
+    assert_int_equal(found.count, 1);
+    pool_close(bench.volume);
+}
+
+/* ---- records in strange places ---- */
+
+static void another_of_its_name_keeps_no_space_from_its_end(void)
+{
+    struct bench bench;
+    setup(&bench);
+    struct record record = space_make(bench.volume, 32 * MiB);
+    struct found found;
+    autofree char *from = path_format("spaces/%s", record.id);
+    autofree char *to = path_format("weak/%s", record.id);
+    assert_int_equal(mkdirat(bench.root, to, 0700), 0);
+    copy_record(&bench, from, to);
+    volume_look(bench.volume, &found);
+    assert_int_equal(found.count, 1);
+    assert_int_equal(found.places[0], VOLUME_IN_SPACES);
+    assert_int_equal(found.n_unknown, 1);
+    assert_non_null(strstr(found.reasons[0], "its id is that of"));
+    space_release(bench.volume, record.id);
+    assert_int_equal(unlinkat(bench.root, to, AT_REMOVEDIR), 0);
+    volume_must_hold(bench.volume, 0);
+    teardown(&bench);
+}
+
+static void a_copied_record_charges_nobody(void)
+{
+    struct bench bench;
+    setup(&bench);
+    struct record record = space_make(bench.volume, 32 * MiB);
+    autoerr struct err err = {0};
+    unsigned assigned = 0;
+    autofree char *from = path_format("spaces/%s", record.id);
+    assert_int_equal(mkdirat(bench.root, "spaces/other", 0700), 0);
+    copy_record(&bench, from, "spaces/other");
+    autoclose int other = open_at(&bench, "spaces/other");
+    assert_int_equal(btrfs_create_subvolume(other, "data", 0), 0);
+    autoclose int data = open_at(&bench, "spaces/other/data");
+    assert_int_equal(btrfs_create_subvolume(data, "nested", 0), 0);
+    cleanup_fd(&data);
+    cleanup_fd(&other);
+    data = other = -1;
+    assert_ok(volume_adopt_nested(bench.volume, count_nested, &assigned, &err), &err);
+    assert_int_equal(assigned, 0);
+    teardown(&bench);
+}
+
+/* Released where it lies nothing would be found, and the next start would have it again. */
+static void what_is_live_is_no_booking_elsewhere(void)
+{
+    struct bench bench;
+    setup(&bench);
+    autoerr struct err err = {0};
+    struct found found;
+    struct record home = {.limit_bytes = 64 * MiB}, booking = {.size_bytes = 1, .limit_bytes = 1};
+    struct record_note note = {.length = 0};
+    booking.disk_type = volume_info(bench.volume)->disk_type;
+    uuid_random(booking.id);
+    assert_ok(volume_home_ensure(bench.volume, &home, &home, &err), &err);
+    assert_ok(volume_booking_make(bench.volume, &booking, &note, &err), &err);
+    autofree char *from = path_format("zdb/bookings/%s", booking.id);
+    autofree char *to = path_format("weak/%s", booking.id);
+    assert_int_equal(renameat(bench.root, from, bench.root, to), 0);
+    volume_look(bench.volume, &found);
+    assert_int_equal(found.count, 1);
+    assert_int_equal(found.places[0], VOLUME_IN_ZDB);
+    assert_int_equal(found.n_unknown, 1);
+    assert_non_null(strstr(found.reasons[0], "something live"));
+    teardown(&bench);
+}
+
+/* ---- strangers ---- */
+
+/* The kernel removes an empty subvolume as it does a directory. */
+static void an_empty_subvolume_is_no_build_of_ours(void)
+{
+    struct bench bench;
+    setup(&bench);
+    struct found found;
+    char id[UUID_TEXT_SIZE];
+    uuid_random(id);
+    autoclose int weak = open_at(&bench, "weak");
+    assert_int_equal(btrfs_create_subvolume(weak, id, 0), 0);
+    cleanup_fd(&weak);
+    weak = -1;
+    volume_tidy(bench.volume);
+    volume_look(bench.volume, &found);
+    assert_int_equal(found.count, 0);
+    assert_int_equal(found.n_unknown, 1);
+    teardown(&bench);
+}
+
+static void the_spaces_outlive_the_home(void)
+{
+    static const char *const paths[] = {"zdb/bookings", "zdb"};
+    struct bench bench;
+    setup(&bench);
+    struct record home = {.limit_bytes = 64 * MiB};
+    struct found found;
+    autoerr struct err err = {0};
+    (void)space_make(bench.volume, 32 * MiB);
+    assert_ok(volume_home_ensure(bench.volume, &home, &home, &err), &err);
+    for (size_t i = 0; i < array_length(paths); i++) {
+        autofree char *away = path_format("was-%zu", i);
+        assert_int_equal(renameat(bench.root, paths[i], bench.root, away), 0);
+        assert_int_equal(mkfifoat(bench.root, paths[i], 0600), 0);
+        volume_look(bench.volume, &found);
+        assert_int_equal(found.count, i == 0 ? 2 : 1);
+        assert_int_equal(found.n_unknown, i + 2);
+        assert_refused(volume_home_ensure(bench.volume, &home, &home, &err), &err, ERR_INTERNAL,
+                       "Not a directory");
+        err_clear(&err);
+    }
+    teardown(&bench);
+}
+
 int main(int argc, char **argv)
 {
     static const struct harness_case cases[] = {
         harness_case(a_limit_on_the_subvolume_is_lifted),
         harness_case(a_group_of_another_level_is_no_objects),
         harness_case(a_nested_subvolume_gets_its_group_back),
+        harness_case(the_last_number_of_a_group_stops_nobody),
+        harness_case(another_of_its_name_keeps_no_space_from_its_end),
+        harness_case(a_copied_record_charges_nobody),
+        harness_case(what_is_live_is_no_booking_elsewhere),
+        harness_case(an_empty_subvolume_is_no_build_of_ours),
+        harness_case(the_spaces_outlive_the_home),
     };
     return harness_main(argc, argv, "volume_damage", cases, array_length(cases));
 }

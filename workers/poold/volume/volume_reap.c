@@ -282,26 +282,55 @@ static int reap_unbegun(struct reap *reap)
     return refuse(reap, rc, "it has no record, and is left alone");
 }
 
+/* One that lies there by that name; what is wrong with its record is the result. */
+static int open_one(struct reap *reap, enum volume_place place, int *out_object, struct err *err)
+{
+    const enum volume_place places[] = {place, -1};
+    int rc = volume_open_object(reap->volume, reap->id, places, out_object, &reap->place, err);
+    return rc < 0 ? rc : volume_load_record(*out_object, reap->id, &reap->record, err);
+}
+
+/*
+ * Its directory, in weak/ or in spaces/. Somebody may have put another by its name in the other
+ * place: the one that is to be reaped is the one that says so. NOT_FOUND with no errno: none.
+ */
+static int open_dying(struct reap *reap, int *out_object, struct err *err)
+{
+    struct reap other = *reap;
+    autoerr struct err why = {0};
+    int rc = open_one(reap, VOLUME_IN_WEAK, out_object, err);
+    if (rc == 0 && reap->record.state != RECORD_STATE_LIVE)
+        return 0;
+    autoclose int object = -1;
+    int other_rc = open_one(&other, VOLUME_IN_SPACES, &object, &why);
+    bool is_dying = other_rc == 0 && other.record.state != RECORD_STATE_LIVE;
+    bool is_first = rc == -ERR_NOT_FOUND && err->os_errno == 0;
+    if (!is_dying && !is_first)
+        return rc;
+    cleanup_fd(out_object);
+    *out_object = take_fd(&object);
+    *reap = other;
+    err_move(err, &why);
+    return other_rc;
+}
+
 int volume_reap(const struct volume *volume, const char *id, uint32_t wait_ms,
                 struct volume_reap_result *out_result, struct err *err)
 {
-    static const enum volume_place places[] = {VOLUME_IN_WEAK, VOLUME_IN_SPACES, -1};
     autoerr struct err own = {0};
     struct err *heard = err ? err : &own;
     struct reap reap = {.volume = volume, .id = id, .err = heard};
     autoclose int object = -1;
-    int rc = volume_open_object(volume, id, places, &object, &reap.place, heard);
-    if (rc == -ERR_NOT_FOUND) {
+    int rc = open_dying(&reap, &object, heard);
+    if (rc == -ERR_NOT_FOUND && heard->os_errno == 0) {
         err_clear(heard);
         *out_result = reap.result;
         return 0;
     }
     reap.object = object;
     if (rc == 0)
-        rc = volume_load_record(object, id, &reap.record, heard);
-    if (rc == 0)
         rc = reap_object(&reap, wait_ms);
-    else if (rc == -ERR_NOT_FOUND && heard->os_errno == ENODATA)
+    else if (rc == -ERR_NOT_FOUND)
         rc = reap_unbegun(&reap);
     if (rc == 0)
         *out_result = reap.result;

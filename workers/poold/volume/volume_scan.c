@@ -13,7 +13,8 @@
 #include <string.h>
 #include <sys/stat.h>
 
-enum { REASON_MAX = 256 };
+/* We count from 1. What is beyond was made by somebody else, and after it may come no number. */
+#define GROUP_OURS_MAX (UINT64_C(1) << 40)
 
 struct scan {
     struct volume *volume;
@@ -30,6 +31,12 @@ static int report_unknown(struct scan *scan, enum volume_place place, const char
     return scan->fn(&object, scan->data);
 }
 
+static void note_group(struct scan *scan, uint64_t number)
+{
+    if (number > scan->highest_group && number <= GROUP_OURS_MAX)
+        scan->highest_group = number;
+}
+
 static int report_record(struct scan *scan, enum volume_place place, const char *name,
                          const struct record *record, const struct record_note *note, int fd)
 {
@@ -37,16 +44,23 @@ static int report_record(struct scan *scan, enum volume_place place, const char 
     struct volume_object object = {.place = place, .name = name, .record = record, .note = note};
     object.has_data = fstatat(fd, VOLUME_DATA, &status, AT_SYMLINK_NOFOLLOW) == 0 &&
                       S_ISDIR(status.st_mode) && status.st_ino == BTRFS_FIRST_FREE_OBJECTID;
-    if (record->qgroup > scan->highest_group)
-        scan->highest_group = record->qgroup;
+    note_group(scan, record->qgroup);
     return scan->fn(&object, scan->data);
 }
 
-static bool is_empty(int fd)
+/* What fsops_open_dir() says of a file, a fifo, a symlink. */
+static bool is_no_folder(int fd)
+{
+    return fd == -ENOTDIR || fd == -ELOOP;
+}
+
+/* The size of a directory of btrfs counts the names in it; subvolumes are names. A subvolume itself
+ * is never the directory of an object. */
+static bool is_empty_folder(int fd)
 {
     struct stat status;
-    /* The size of a directory of btrfs counts the names in it; subvolumes are names. */
-    return fstat(fd, &status) == 0 && status.st_size == 0;
+    return fstat(fd, &status) == 0 && status.st_size == 0 &&
+           status.st_ino != BTRFS_FIRST_FREE_OBJECTID;
 }
 
 /* An empty directory of ours in weak/: a build that ended before it had a record. */
@@ -59,6 +73,12 @@ static int report_unbegun(struct scan *scan, const char *name)
     return scan->fn(&object, scan->data);
 }
 
+static bool has_entry(int dir, const char *name)
+{
+    struct stat status;
+    return fstatat(dir, name, &status, AT_SYMLINK_NOFOLLOW) == 0;
+}
+
 static const char *find_misplaced(enum volume_place place, const char *name,
                                   const struct record *record)
 {
@@ -68,6 +88,9 @@ static const char *find_misplaced(enum volume_place place, const char *name,
         return record->kind == RECORD_KIND_HOME ? NULL : "the 0-db's record is that of another";
     if (strcmp(record->id, name) != 0)
         return "its record is that of another directory";
+    if (place == VOLUME_IN_WEAK && record->state == RECORD_STATE_LIVE &&
+        record->kind != RECORD_KIND_SPACE)
+        return "its record is that of something live, which has its place elsewhere";
     if (place == VOLUME_IN_SPACES && record->kind != RECORD_KIND_SPACE)
         return "its record is not that of a space";
     if (place == VOLUME_IN_BOOKINGS && record->kind != RECORD_KIND_BOOKING)
@@ -95,11 +118,12 @@ static int scan_object(struct scan *scan, int dir, enum volume_place place, cons
         return 0;
     if (fd < 0)
         return report_unread(scan, place, name, -fd,
-                             fd == -ENOTDIR || fd == -ELOOP ? "not a directory" : strerror(-fd));
+                             is_no_folder(fd) ? "not a directory" : strerror(-fd));
     if (volume_load_noted(fd, name, &record, &note, &why) < 0) {
         if (why.os_errno == ENODATA && (place == VOLUME_IN_CACHE || place == VOLUME_IN_ZDB))
             return 0; /* not made yet */
-        if (why.os_errno == ENODATA && place == VOLUME_IN_WEAK && uuid_valid(name) && is_empty(fd))
+        if (why.os_errno == ENODATA && place == VOLUME_IN_WEAK && uuid_valid(name) &&
+            is_empty_folder(fd))
             return report_unbegun(scan, name);
         return report_unread(scan, place, name, why.os_errno, why.message);
     }
@@ -110,6 +134,9 @@ static int scan_object(struct scan *scan, int dir, enum volume_place place, cons
     if (place == VOLUME_IN_ZDB && record.state == RECORD_STATE_BUILDING)
         record.state = RECORD_STATE_LIVE;
     const char *misplaced = find_misplaced(place, name, &record);
+    if (!misplaced && place == VOLUME_IN_WEAK && record.state == RECORD_STATE_LIVE &&
+        has_entry(scan->volume->spaces, name))
+        misplaced = "its id is that of a directory in " VOLUME_DIR_SPACES;
     if (misplaced)
         return report_unknown(scan, place, name, misplaced);
     return report_record(scan, place, name, &record, &note, fd);
@@ -149,8 +176,10 @@ static int scan_bookings(struct scan *scan)
 {
     autoclose int zdb = fsops_open_dir(scan->volume->root, VOLUME_DIR_ZDB);
     autoclose int bookings = zdb < 0 ? zdb : fsops_open_dir(zdb, VOLUME_DIR_BOOKINGS);
-    if (bookings == -ENOENT)
+    if (bookings == -ENOENT || is_no_folder(zdb))
         return 0;
+    if (is_no_folder(bookings))
+        return report_unknown(scan, VOLUME_IN_ZDB, VOLUME_DIR_BOOKINGS, "not a directory");
     if (bookings < 0)
         return err_errno(scan->err, -bookings, scan->volume->info.fsid, "cannot scan %s",
                          volume_place_name(VOLUME_IN_BOOKINGS));
@@ -176,9 +205,9 @@ static int find_highest_group(struct scan *scan)
     if (rc < 0)
         return err_errno(scan->err, -rc, scan->volume->info.fsid, "cannot read its quota groups");
     for (size_t i = 0; i < tree.n_groups; i++) {
-        uint64_t id = tree.groups[i].id, number = id & BTRFS_GROUP_NUMBER_MAX;
-        if (id >> BTRFS_QGROUP_LEVEL_SHIFT == 1 && number > scan->highest_group)
-            scan->highest_group = number;
+        uint64_t id = tree.groups[i].id;
+        if (id >> BTRFS_QGROUP_LEVEL_SHIFT == 1)
+            note_group(scan, id & BTRFS_GROUP_NUMBER_MAX);
     }
     quota_free(&tree);
     return 0;
