@@ -125,6 +125,23 @@ static void a_new_key_without_its_payload_is_none(void)
     check_files("default");
 }
 
+/* They, and the end of an entry before them, look like one whose payload is noughts, as its
+ * checksum is: that says nothing against an entry that is whole. */
+static void noughts_behind_an_empty_value_take_nothing_from_it(void)
+{
+    static const uint8_t key[] = {10, 0, 0, 0};
+    struct peer_ns ns;
+    peer_ns_init(&ns, "default", PEER_USER, PEER_EMBEDDED);
+    peer_set(&ns, (struct peer_key){key, sizeof key}, "", 0, 33U << 24);
+    for (unsigned i = 0; i < 56; i++)
+        peer_put_u8(&ns.data[0], 0);
+    save(&ns);
+    peer_ns_free(&ns);
+    server_start(&zdb, NULL);
+    ask(1, "GET %0a%00%00%00", "=");
+    check_files("default");
+}
+
 /* --- the end of the last index --------------------------------------------------------------- */
 
 static void make_ids(struct peer_ns *ns)
@@ -301,6 +318,7 @@ int main(int argc, char **argv)
         zdb_case(a_client_s_bytes_are_no_entry_of_another_key),
         zdb_case(a_client_s_bytes_are_no_entry_of_another_id),
         zdb_case(a_new_key_without_its_payload_is_none),
+        zdb_case(noughts_behind_an_empty_value_take_nothing_from_it),
         zdb_case(an_index_that_ends_in_noughts_is_mended_there),
         zdb_case(an_index_that_ends_in_other_bytes_is_mended_there),
         zdb_case(a_history_whose_copy_is_lost_ends),

@@ -108,10 +108,16 @@ static bool chain_sound(const struct walk *walk, const struct format_data_entry 
     return walk->any_previous || head->previous == walk->previous;
 }
 
+/* Noughts have none to speak of, and nor has next to nothing. */
+static bool has_checksum(const struct format_data_entry *head)
+{
+    return head->flags == 0 && head->length >= sizeof head->crc && head->crc != 0;
+}
+
 /* By its checksum, whatever it says of the entry before. */
 static bool vouched_for(const struct walk *walk, const struct format_data_entry *head)
 {
-    return walk->check_payload && head->flags == 0 && head->length >= sizeof head->crc;
+    return walk->check_payload && has_checksum(head);
 }
 
 /* Any bytes may look like the head of an entry, and reading what they promise takes time: what was
@@ -136,8 +142,7 @@ static bool resumes_at(struct walk *walk, uint64_t at, uint64_t broken, uint64_t
         return false;
     memcpy(&head, bytes, sizeof head);
     bool follows = head.previous >= broken && head.previous < at;
-    bool can_vouch = head.flags == 0 && head.length >= sizeof head.crc;
-    if (!head_sound(walk, &head, at) || !(follows || can_vouch) || *reads > RESUME_READS)
+    if (!head_sound(walk, &head, at) || !(follows || has_checksum(&head)) || *reads > RESUME_READS)
         return false;
     *reads += head.length;
     walk->rc = 0;
