@@ -1,25 +1,20 @@
 /* Verbs as words, asked of the server and done to the model. */
-#include "model.h"
+#include "model_private.h"
 
 #include "../integration/dice.h"
 #include "script.h"
 
 #include <stdlib.h>
 
-enum { SMALL_MOST = 3, MIDDLE_MOST = 2000, IN_THE_AIR = 6, ID_SIZE = 8, CURSOR = 17 };
+enum { SMALL_MOST = 3, MIDDLE_MOST = 2000, IN_THE_AIR = 6, ID_SIZE = 8 };
 
 /* --- keys and values ------------------------------------------------------------------------- */
 
-struct key {
-    uint8_t at[255];
-    size_t size;
-};
-
 /* Of any length but that of an id, by which an index that is lost is taken for that of ids. */
-static struct key key_of(const struct model *model, uint64_t number)
+struct model_key model_key(const struct model *model, uint64_t number)
 {
     static const uint8_t sizes[] = {1, 2, 3, 7, 9, 16, 100, 254, 255};
-    struct key key = {.size = ID_SIZE};
+    struct model_key key = {.size = ID_SIZE};
     memcpy(key.at, &number, sizeof number);
     if (model->sequential)
         return key;
@@ -29,20 +24,20 @@ static struct key key_of(const struct model *model, uint64_t number)
     return key;
 }
 
-static uint64_t number_of(const struct model *model, const uint8_t *at, size_t size)
+uint64_t model_number(const struct model *model, const uint8_t *at, size_t size)
 {
     uint64_t number = 0;
     if (size == 0 || (model->sequential && size != ID_SIZE))
         fail_msg("%s: a key of %zu bytes", model->name, size);
     memcpy(&number, at, model->sequential ? sizeof number : 1);
-    const struct key key = key_of(model, number);
+    const struct model_key key = model_key(model, number);
     if (number >= (model->sequential ? model->n_ids : MODEL_KEYS) || key.size != size ||
         memcmp(key.at, at, size) != 0)
         fail_msg("%s: a key that nobody has set", model->name);
     return number;
 }
 
-static const uint8_t *payload_of(const struct model_value *value)
+const uint8_t *model_payload(const struct model_value *value)
 {
     static uint8_t payload[MODEL_VALUE_MAX];
     for (uint32_t i = 0; i < value->size; i++)
@@ -75,16 +70,16 @@ static struct model_value random_value(struct model *model)
     return value;
 }
 
-static uint64_t n_numbers(const struct model *model)
+uint64_t model_count(const struct model *model)
 {
     return model->sequential ? model->n_ids : MODEL_KEYS;
 }
 
-static uint64_t count_live(const struct model *model, uint64_t *out_bytes)
+uint64_t model_count_live(const struct model *model, uint64_t *out_bytes)
 {
     uint64_t n = 0;
     *out_bytes = 0;
-    for (uint64_t i = 0; i < n_numbers(model); i++) {
+    for (uint64_t i = 0; i < model_count(model); i++) {
         n += model->entries[i].now.lives;
         *out_bytes += model->entries[i].now.lives ? model->entries[i].now.size : 0;
     }
@@ -94,7 +89,7 @@ static uint64_t count_live(const struct model *model, uint64_t *out_bytes)
 /* One that lives, if there is any behind a random place; else a random one; SIZE_MAX for none. */
 static uint64_t random_number(struct model *model, bool living)
 {
-    uint64_t n = n_numbers(model), from = n > 0 ? dice(model->random, n) : UINT64_MAX;
+    uint64_t n = model_count(model), from = n > 0 ? dice(model->random, n) : UINT64_MAX;
     for (uint64_t i = from; living && i < n; i++)
         if (model->entries[i].now.lives)
             return i;
@@ -113,7 +108,7 @@ static void change(struct model *model, uint64_t number, struct model_value valu
 
 /* --- questions ------------------------------------------------------------------------------- */
 
-static void must_answer(const struct model *model, const char *reply, const struct word *words)
+void model_must_answer(const struct model *model, const char *reply, const struct word *words)
 {
     size_t size = 0;
     const uint8_t *got = client_reply(on(model->connection), &size);
@@ -122,7 +117,7 @@ static void must_answer(const struct model *model, const char *reply, const stru
     reply_match(got, size, reply, what, __FILE__, __LINE__);
 }
 
-static void send_words(struct model *model, const struct word *words, size_t n)
+void model_send_words(struct model *model, const struct word *words, size_t n)
 {
     assert_true(client_send_words(on(model->connection), words, n));
 }
@@ -160,7 +155,7 @@ void model_create(struct model *model, const char *name, unsigned connection, bo
 static bool fits_limit(const struct model *model, const struct model_value *old, uint32_t size)
 {
     uint64_t bytes;
-    (void)count_live(model, &bytes);
+    (void)model_count_live(model, &bytes);
     return model->limit_bytes == 0 ||
            bytes + size <= model->limit_bytes + (old && old->lives ? old->size : 0);
 }
@@ -170,15 +165,16 @@ static bool same_value(const struct model_value *a, const struct model_value *b)
     return a->lives == b->lives && a->size == b->size && a->seed == b->seed;
 }
 
-static void send_set(struct model *model, const struct key *key, const struct model_value *value)
+static void send_set(struct model *model, const struct model_key *key,
+                     const struct model_value *value)
 {
     char time[16];
     (void)snprintf(time, sizeof time, "%u", value->time);
     const struct word words[] = {word("SET"),
                                  {key ? key->at : (const uint8_t *)"", key ? key->size : 0},
-                                 {payload_of(value), value->size},
+                                 {model_payload(value), value->size},
                                  word(time)};
-    send_words(model, words, array_length(words));
+    model_send_words(model, words, array_length(words));
 }
 
 static void add_id(struct model *model)
@@ -188,13 +184,13 @@ static void add_id(struct model *model)
     char reply[40] = "=";
     send_set(model, NULL, &value);
     if (!fits_limit(model, NULL, value.size)) {
-        must_answer(model, "-No space left on this namespace", &set);
+        model_must_answer(model, "-No space left on this namespace", &set);
         return;
     }
-    const struct key key = key_of(model, model->n_ids);
+    const struct model_key key = model_key(model, model->n_ids);
     for (size_t i = 0; i < key.size; i++)
         (void)snprintf(reply + 1 + 3 * i, 4, "%%%02x", key.at[i]);
-    must_answer(model, reply, &set);
+    model_must_answer(model, reply, &set);
     assert_true(model->n_ids < MODEL_IDS);
     change(model, model->n_ids++, value);
 }
@@ -202,7 +198,7 @@ static void add_id(struct model *model)
 static void set_number(struct model *model, uint64_t number)
 {
     const struct word set = word("SET");
-    const struct key key = key_of(model, number);
+    const struct model_key key = model_key(model, number);
     struct model_value value = random_value(model), *now = &model->entries[number].now;
     if (now->lives && dice(model->random, 8) == 0) {
         value = *now;
@@ -211,13 +207,13 @@ static void set_number(struct model *model, uint64_t number)
     bool fits = fits_limit(model, now, value.size);
     send_set(model, &key, &value);
     if (!fits) {
-        must_answer(model, "-No space left on this namespace", &set);
+        model_must_answer(model, "-No space left on this namespace", &set);
     } else if (model->sequential && !now->lives) {
-        must_answer(model, "-Invalid key, only update authorized", &set);
+        model_must_answer(model, "-Invalid key, only update authorized", &set);
     } else if (same_value(now, &value)) {
-        must_answer(model, "nil", &set);
+        model_must_answer(model, "nil", &set);
     } else {
-        must_answer(model, "=~", &set);
+        model_must_answer(model, "=~", &set);
         change(model, number, value);
         model->n_ids += model->sequential;
     }
@@ -226,7 +222,7 @@ static void set_number(struct model *model, uint64_t number)
 void model_set(struct model *model)
 {
     uint64_t bytes;
-    if (model->sequential && count_live(model, &bytes) < MODEL_LIVE_IDS &&
+    if (model->sequential && model_count_live(model, &bytes) < MODEL_LIVE_IDS &&
         (model->n_ids == 0 || dice(model->random, 2)))
         add_id(model);
     else
@@ -235,9 +231,9 @@ void model_set(struct model *model)
 
 static void send_delete(struct model *model, uint64_t number)
 {
-    const struct key key = key_of(model, number);
+    const struct model_key key = model_key(model, number);
     const struct word words[] = {word("DEL"), {key.at, key.size}};
-    send_words(model, words, array_length(words));
+    model_send_words(model, words, array_length(words));
 }
 
 void model_delete(struct model *model)
@@ -248,7 +244,7 @@ void model_delete(struct model *model)
         return;
     bool lives = model->entries[number].now.lives;
     send_delete(model, number);
-    must_answer(model, lives ? "+OK" : "-Key not found", &del);
+    model_must_answer(model, lives ? "+OK" : "-Key not found", &del);
     if (lives)
         change(model, number, (struct model_value){0});
 }
@@ -257,7 +253,7 @@ void model_set_limit(struct model *model)
 {
     char text[24];
     uint64_t bytes;
-    (void)count_live(model, &bytes);
+    (void)model_count_live(model, &bytes);
     model->limit_bytes = dice(model->random, 2) ? 1 + dice(model->random, 2 * bytes + 1000) : 0;
     (void)snprintf(text, sizeof text, "%llu", (unsigned long long)model->limit_bytes);
     admin("NSSET", model->name, "maxsize", text);
@@ -266,7 +262,7 @@ void model_set_limit(struct model *model)
 void model_compact(struct model *model)
 {
     model->compacts = true;
-    for (uint64_t i = 0; i < n_numbers(model); i++)
+    for (uint64_t i = 0; i < model_count(model); i++)
         model->entries[i].may_lack = true;
     ask(model->connection, "COMPACT", "+OK");
 }
@@ -290,7 +286,7 @@ void model_send(struct model *model)
             send_delete(model, number);
             change(model, number, (struct model_value){0});
         } else {
-            const struct key key = key_of(model, number);
+            const struct model_key key = model_key(model, number);
             struct model_value value = random_value(model);
             if (same_value(&value, &entry->now))
                 continue;
@@ -303,12 +299,12 @@ void model_send(struct model *model)
     }
 }
 
-/* --- comparing ------------------------------------------------------------------------------- */
+/* --- what is damaged -------------------------------------------------------------------------- */
 
 bool model_cut(struct model *model, const uint8_t *key, size_t size)
 {
-    struct model_entry *entry = &model->entries[number_of(model, key, size)];
-    for (uint64_t i = 0; i < n_numbers(model); i++)
+    struct model_entry *entry = &model->entries[model_number(model, key, size)];
+    for (uint64_t i = 0; i < model_count(model); i++)
         if (model->entries[i].is_open)
             return false; /* what is in the air may be the last entry, or not there at all */
     if (entry->is_cut)
@@ -318,170 +314,8 @@ bool model_cut(struct model *model, const uint8_t *key, size_t size)
 
 void model_lose_index(struct model *model)
 {
-    for (uint64_t i = 0; i < n_numbers(model); i++)
-        if (model->entries[i].is_cut)
-            model->entries[i].is_open = true;
-}
-
-/* It is as it was; if its change was cut off, the other way is still open. */
-static void go_back(struct model_entry *entry)
-{
-    struct model_value now = entry->now;
-    entry->now = entry->was;
-    entry->was = entry->is_cut ? now : entry->older;
-}
-
-static bool get_value(struct model *model, const struct key *key, uint8_t *out, size_t *out_size)
-{
-    const struct word words[] = {word("GET"), {key->at, key->size}};
-    size_t size = 0;
-    send_words(model, words, array_length(words));
-    const uint8_t *reply = client_reply(on(model->connection), &size);
-    if (size == 5 && memcmp(reply, "$-1\r\n", 5) == 0)
-        return false;
-    if (size == 0 || reply[0] != '$')
-        fail_msg("%s: GET answers %.*s", model->name, (int)size, (const char *)reply);
-    const uint8_t *at = (const uint8_t *)memchr(reply, '\n', size) + 1;
-    *out_size = size - (size_t)(at - reply) - 2;
-    assert_true(*out_size <= MODEL_VALUE_MAX);
-    memcpy(out, at, *out_size);
-    return true;
-}
-
-static bool has_value(const struct model_value *value, bool lives, const uint8_t *at, size_t size)
-{
-    if (!value->lives || !lives)
-        return value->lives == lives;
-    return value->size == size && (size == 0 || memcmp(payload_of(value), at, size) == 0);
-}
-
-static void compare_value(struct model *model, uint64_t number)
-{
-    static uint8_t got[MODEL_VALUE_MAX];
-    struct model_entry *entry = &model->entries[number];
-    const struct key key = key_of(model, number);
-    size_t size = 0;
-    bool lives = get_value(model, &key, got, &size);
-    bool is_now = has_value(&entry->now, lives, got, size);
-    if (!is_now && !entry->is_open)
-        fail_msg("%s: key %llu has %s of %zu bytes, not %s of %u", model->name,
-                 (unsigned long long)number, lives ? "a value" : "none", size,
-                 entry->now.lives ? "one" : "none", entry->now.size);
-    if (!is_now && !lives && entry->may_lack)
-        entry->now = (struct model_value){0};
-    else if (!is_now) {
-        if (!has_value(&entry->was, lives, got, size))
-            fail_msg("%s: key %llu has neither its new value nor its old one (%s of %zu bytes)",
-                     model->name, (unsigned long long)number, lives ? "one" : "none", size);
-        go_back(entry);
+    for (uint64_t i = 0; i < model_count(model); i++) {
+        model->entries[i].is_open |= model->entries[i].is_cut;
+        model->entries[i].may_lack = true;
     }
-    entry->is_open = false;
-}
-
-static void compare_facts(struct model *model, uint64_t number)
-{
-    static const char *const verbs[] = {"EXISTS", "LENGTH", "KEYTIME", "CHECK"};
-    const struct model_value *now = &model->entries[number].now;
-    const uint32_t facts[] = {now->lives, now->size, now->time, 1};
-    const struct key key = key_of(model, number);
-    for (size_t i = 0; i < array_length(verbs); i++) {
-        char reply[16] = "nil";
-        const struct word words[] = {word(verbs[i]), {key.at, key.size}};
-        if (now->lives || i == 0)
-            (void)snprintf(reply, sizeof reply, ":%u", facts[i]);
-        send_words(model, words, array_length(words));
-        must_answer(model, reply, words);
-    }
-}
-
-static void compare_sums(struct model *model)
-{
-    char request[160], text[80];
-    uint64_t bytes, n = count_live(model, &bytes);
-    (void)snprintf(request, sizeof request, "NSINFO %s", model->name);
-    autofree char *info = ask_bulk(model->connection, request, NULL);
-    const char *next = strstr(info, "next_internal_id: 0x");
-    (void)snprintf(text, sizeof text, "\nentries: %llu\n", (unsigned long long)n);
-    if (!strstr(info, text))
-        fail_msg("%s has not %llu entries: %s", model->name, (unsigned long long)n, info);
-    (void)snprintf(text, sizeof text, "\ndata_size_bytes: %llu\n", (unsigned long long)bytes);
-    if (!strstr(info, text))
-        fail_msg("%s has not %llu bytes: %s", model->name, (unsigned long long)bytes, info);
-    (void)snprintf(text, sizeof text, "\ndata_limits_bytes: %llu\n",
-                   (unsigned long long)model->limit_bytes);
-    assert_non_null(strstr(info, text));
-    if (!model->sequential)
-        return;
-    assert_non_null(next);
-    uint64_t id = __builtin_bswap64(strtoull(next + strlen("next_internal_id: "), NULL, 16));
-    if (id < model->n_ids || id > model->n_ids + model->n_in_the_air)
-        fail_msg("%s gives the id %llu next, not %llu", model->name, (unsigned long long)id,
-                 (unsigned long long)model->n_ids);
-    model->n_ids = id;
-    model->n_in_the_air = 0;
-}
-
-/* The entries of one answer; the cursor moves to the last. The number of those that were new. */
-static size_t take_part(struct model *model, const uint8_t *reply, size_t size, bool *seen)
-{
-    const uint8_t *end = reply + size, *at = memchr(reply, '*', size);
-    at = reply + strlen("*2\r\n$17\r\n") + CURSOR + 2;
-    size_t n = strtoul((const char *)at + 1, NULL, 10);
-    at = (const uint8_t *)memchr(at, '\n', (size_t)(end - at)) + 1;
-    for (size_t i = 0; i < n; i++) {
-        char facts[40];
-        size_t key_size = strtoul((const char *)at + strlen("*3\r\n$"), NULL, 10);
-        at = (const uint8_t *)memchr(at + 5, '\n', (size_t)(end - at - 5)) + 1;
-        uint64_t number = number_of(model, at, key_size);
-        const struct model_value *now = &model->entries[number].now;
-        at += key_size;
-        int length = snprintf(facts, sizeof facts, "\r\n:%u\r\n:%u\r\n", now->size, now->time);
-        if (!now->lives || seen[number] || memcmp(at, facts, (size_t)length) != 0)
-            fail_msg("%s: a scan has key %llu, which %s", model->name, (unsigned long long)number,
-                     seen[number] ? "it had"
-                     : now->lives ? "is another"
-                                  : "is deleted");
-        seen[number] = true;
-        at += length;
-    }
-    assert_ptr_equal(at, end);
-    return n;
-}
-
-static void compare_scan(struct model *model, const char *verb)
-{
-    bool *seen = calloc(MODEL_IDS, sizeof *seen);
-    uint8_t cursor[CURSOR];
-    uint64_t bytes, n = 0, expected = count_live(model, &bytes);
-    struct word words[] = {word(verb), {cursor, sizeof cursor}};
-    assert_non_null(seen);
-    for (size_t n_words = 1;; n_words = 2) {
-        size_t size = 0;
-        send_words(model, words, n_words);
-        const uint8_t *reply = client_reply(on(model->connection), &size);
-        if (reply_fits(reply, size, "-No more data"))
-            break;
-        if (size < 9 + CURSOR || memcmp(reply, "*2\r\n$17\r\n", 9) != 0)
-            fail_msg("%s: %s answers %.*s", model->name, verb, (int)size, (const char *)reply);
-        memcpy(cursor, reply + 9, sizeof cursor);
-        n += take_part(model, reply, size, seen);
-    }
-    free(seen);
-    if (n != expected)
-        fail_msg("%s: %s has %llu keys, not %llu", model->name, verb, (unsigned long long)n,
-                 (unsigned long long)expected);
-}
-
-void model_compare(struct model *model)
-{
-    static const uint64_t dead_most = 20;
-    for (uint64_t i = 0; i < n_numbers(model); i++)
-        if (model->entries[i].now.lives || model->entries[i].is_open || !model->sequential ||
-            dice(model->random, 1 + n_numbers(model) / dead_most) == 0) {
-            compare_value(model, i);
-            compare_facts(model, i);
-        }
-    compare_sums(model);
-    compare_scan(model, "SCAN");
-    compare_scan(model, "RSCAN");
 }

@@ -21,7 +21,7 @@ struct model_entry {
     struct model_value now, was, older; /* before its last change, and the one before that */
     bool is_open;                       /* it is as it was or as it is now, a start will tell */
     bool is_cut;   /* and the next one may think otherwise, if it has no index to ask */
-    bool may_lack; /* a compaction may have taken what was */
+    bool may_lack; /* what was may be gone: a compaction takes it, or its index entry is lost */
 };
 
 struct model {
@@ -54,7 +54,7 @@ void model_send(struct model *model);
 /* The change of this key that was answered last is cut off, and may be undone. False when it is not
  * known what was before. */
 bool model_cut(struct model *model, const uint8_t *key, size_t size);
-/* Indexes are gone, so that the data alone says what is there. */
+/* Indexes are gone, so that the data alone says what is there; of what was nothing is promised. */
 void model_lose_index(struct model *model);
 /* Holds everything that the server tells of it against the model. */
 void model_compare(struct model *model);

@@ -1,17 +1,19 @@
 /*
  * Random verbs on two namespaces, one of each mode, against a model of what was answered. Between
  * its lives the server is stopped or killed, and files that can be made again are removed, cut,
- * made longer or put back as they once were. What is there after a start is compared with the
- * model, and once more after one more start: what a start makes of the files, every later one must
- * make of them.
+ * made longer or put back as they once were, and some starts fail half way. What is there after a
+ * start is compared with the model, and once more after one more start: what a start makes of the
+ * files, every later one must make of them.
  *
  * STORAGED_TEST_SEED makes other choices, STORAGED_TEST_TURNS gives it more lives, and with
  * STORAGED_TEST_TRACE it tells what it does.
  */
 #include "../integration/dice.h"
+#include "faulty.h"
 #include "model.h"
 #include "script.h"
 
+#include <errno.h>
 #include <fcntl.h>
 #include <stdlib.h>
 #include <sys/stat.h>
@@ -23,6 +25,7 @@ enum {
     NAMESPACES = 2,
     IDS_MOST = MODEL_IDS - 1000,
     BYTES_MORE = 100,
+    SKIP_MOST = 12,
 };
 
 static struct model models[NAMESPACES];
@@ -41,12 +44,28 @@ static void tell(const char *what, const char *name)
 
 /* --- the process ----------------------------------------------------------------------------- */
 
+/* A start that ends in the middle of what it mends. */
+static void start_in_vain(const char *const *flags)
+{
+    static const enum badcall calls[] = {BADCALL_WRITE, BADCALL_TRUNCATE, BADCALL_SYNC};
+    tell("start in vain", "");
+    if (faulty_try_start(flags, calls[roll(array_length(calls))], (int)roll(SKIP_MOST), INT_MAX,
+                         EIO))
+        server_kill(&zdb);
+}
+
 static void start(void)
 {
-    tell("start", "");
-    server_start_with(&zdb, "--datasize", "512K", "--compact", "0");
+    bool compacts = roll(3) == 0;
+    const char *const flags[] = {"--datasize", "512K", "--compact", compacts ? "1" : "0", NULL};
+    while (roll(3) == 0)
+        start_in_vain(flags);
+    tell(compacts ? "start with compaction" : "start", "");
+    server_start(&zdb, flags);
     for (size_t i = 0; i < NAMESPACES; i++) {
-        models[i].compacts = false;
+        models[i].compacts = compacts;
+        for (size_t k = 0; compacts && k < MODEL_IDS; k++)
+            models[i].entries[k].may_lack = true;
         model_enter(&models[i]);
     }
 }
@@ -145,6 +164,58 @@ static void lengthen(struct model *model)
     assert_int_equal(write(fd, bytes, size), size);
 }
 
+/* --- indexes as they once were ---------------------------------------------------------------- */
+
+struct past {
+    struct peer_bytes index[PEER_FILES_MAX];
+    unsigned n_pairs;
+};
+static struct past pasts[NAMESPACES];
+
+static void forget_past(const struct model *model)
+{
+    struct past *past = &pasts[model - models];
+    for (unsigned id = 0; id < past->n_pairs; id++)
+        peer_bytes_free(&past->index[id]);
+    past->n_pairs = 0;
+}
+
+static void remember_past(const struct model *model)
+{
+    char path[PATH_MAX];
+    struct past *past = &pasts[model - models];
+    unsigned n = count_pairs(model);
+    forget_past(model);
+    for (unsigned id = 0; id < n; id++) {
+        path_of(path, model, 'i', id);
+        assert_true(peer_file_read(path, &past->index[id]));
+    }
+    past->n_pairs = n;
+}
+
+/* As a power cut leaves them when nothing of them was written since; of ids the server promises
+ * that of the last two pairs. */
+static void put_past_back(struct model *model)
+{
+    char path[PATH_MAX];
+    struct past *past = &pasts[model - models];
+    unsigned n = count_pairs(model);
+    if (past->n_pairs == 0 || n > PEER_FILES_MAX || (model->sequential && n > past->n_pairs + 1)) {
+        remember_past(model);
+        return;
+    }
+    tell("put past indexes back", model->name);
+    model_lose_index(model);
+    for (unsigned id = 0; id < n; id++) {
+        path_of(path, model, 'i', id);
+        if (id < past->n_pairs)
+            assert_true(peer_file_write(path, &past->index[id]));
+        else
+            assert_int_equal(unlink(path), 0);
+    }
+    forget_past(model);
+}
+
 /* At any byte of its last entry; that which is told of there may be undone. */
 static void cut_data(struct model *model)
 {
@@ -165,7 +236,8 @@ static void cut_data(struct model *model)
 
 static void damage(struct model *model)
 {
-    static void (*const ways[])(struct model *) = {remove_indexes, cut_index, lengthen, cut_data};
+    static void (*const ways[])(struct model *) = {remove_indexes, cut_index, lengthen, cut_data,
+                                                   put_past_back};
     bool has_mode = !model->sequential || model->n_ids > 0; /* an index alone says it else */
     if (has_mode && roll(3) > 0)
         ways[roll(array_length(ways))](model);
@@ -194,6 +266,12 @@ static void ask_dirty(struct model *model)
     ask(model->connection, "INDEX DIRTY RESET", "+OK");
 }
 
+static void flush(struct model *model)
+{
+    forget_past(model);
+    model_flush(model);
+}
+
 static void turn(struct model *model)
 {
     static const struct {
@@ -203,11 +281,11 @@ static void turn(struct model *model)
     } verbs[] = {
         {"set", model_set, 60},        {"delete", model_delete, 20},  {"jump", jump, 3},
         {"limit", model_set_limit, 2}, {"compact", model_compact, 2}, {"reload", reload, 2},
-        {"compare", model_compare, 2}, {"dirty", ask_dirty, 1},       {"flush", model_flush, 1},
+        {"compare", model_compare, 2}, {"dirty", ask_dirty, 1},       {"flush", flush, 1},
     };
     uint64_t shares = 0;
     if (model->n_ids > IDS_MOST)
-        model_flush(model);
+        flush(model);
     for (size_t i = 0; i < array_length(verbs); i++)
         shares += verbs[i].share;
     uint64_t choice = roll(shares);
@@ -240,6 +318,8 @@ static void what_was_answered_is_there(void)
     }
     hangup_all();
     server_stop(&zdb);
+    for (size_t i = 0; i < NAMESPACES; i++)
+        forget_past(&models[i]);
 }
 
 int main(int argc, char **argv)
