@@ -179,9 +179,9 @@ typedef int (*volume_object_fn)(const struct volume_object *object, void *data);
  * Every entry of spaces/, weak/ and zdb/bookings/, the cache and the 0-db's directory (only when
  * they have a record), and whatever else lies at the top. Live, building and dying come as they
  * are, but for bookings, of which only live ones are reported. A record in another's directory (id
- * and entry name differ) is reported as unknown. Must have run to its end once before the first
- * volume_build_space() or volume_cache_ensure(), which take their quota groups from beyond what it
- * saw. 10 000 spaces take about 50 ms when cached.
+ * and entry name differ) is reported as unknown, and so is a live one in weak/. Must have run to
+ * its end once before the first volume_build_space() or volume_cache_ensure(), which take their
+ * quota groups from beyond what it saw. 10 000 spaces take about 50 ms when cached.
  */
 int volume_scan(struct volume *volume, volume_object_fn fn, void *data, struct err *err);
 

@@ -73,12 +73,6 @@ static int report_unbegun(struct scan *scan, const char *name)
     return scan->fn(&object, scan->data);
 }
 
-static bool has_entry(int dir, const char *name)
-{
-    struct stat status;
-    return fstatat(dir, name, &status, AT_SYMLINK_NOFOLLOW) == 0;
-}
-
 static const char *find_misplaced(enum volume_place place, const char *name,
                                   const struct record *record)
 {
@@ -88,8 +82,7 @@ static const char *find_misplaced(enum volume_place place, const char *name,
         return record->kind == RECORD_KIND_HOME ? NULL : "the 0-db's record is that of another";
     if (strcmp(record->id, name) != 0)
         return "its record is that of another directory";
-    if (place == VOLUME_IN_WEAK && record->state == RECORD_STATE_LIVE &&
-        record->kind != RECORD_KIND_SPACE)
+    if (place == VOLUME_IN_WEAK && record->state == RECORD_STATE_LIVE)
         return "its record is that of something live, which has its place elsewhere";
     if (place == VOLUME_IN_SPACES && record->kind != RECORD_KIND_SPACE)
         return "its record is not that of a space";
@@ -134,9 +127,6 @@ static int scan_object(struct scan *scan, int dir, enum volume_place place, cons
     if (place == VOLUME_IN_ZDB && record.state == RECORD_STATE_BUILDING)
         record.state = RECORD_STATE_LIVE;
     const char *misplaced = find_misplaced(place, name, &record);
-    if (!misplaced && place == VOLUME_IN_WEAK && record.state == RECORD_STATE_LIVE &&
-        has_entry(scan->volume->spaces, name))
-        misplaced = "its id is that of a directory in " VOLUME_DIR_SPACES;
     if (misplaced)
         return report_unknown(scan, place, name, misplaced);
     return report_record(scan, place, name, &record, &note, fd);
