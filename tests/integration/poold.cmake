@@ -16,6 +16,11 @@ storaged_integration_test(NAME test_slow_open
 if(TARGET test_clones)
   target_link_libraries(test_clones PRIVATE poold_volume)
 endif()
+# What somebody did to its tree.
+storaged_integration_test(NAME test_pool_damage
+  SOURCES ${CMAKE_CURRENT_LIST_DIR}/test_pool_damage.c ${CMAKE_CURRENT_LIST_DIR}/damage.c
+          ${CMAKE_CURRENT_LIST_DIR}/damage_quota.c ${CMAKE_CURRENT_LIST_DIR}/poolnode.c
+  LINK poold_volume)
 storaged_integration_test(NAME test_kill_storm
   SOURCES ${CMAKE_CURRENT_LIST_DIR}/test_kill_storm.c ${CMAKE_CURRENT_LIST_DIR}/storm.c
           ${CMAKE_CURRENT_LIST_DIR}/poolnode.c)
