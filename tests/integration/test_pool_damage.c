@@ -365,10 +365,34 @@ static void every_start_makes_the_same_of_it(void)
         one_turn(seed + i);
 }
 
+/* It was held back by nothing for a while; the limit is back, and the bytes are still there. */
+static void what_is_used_beyond_a_limit_is_booked(void)
+{
+    enum { MORE = 8 };
+    struct turn turn = {.scene = {.root = -1}};
+    begin(&turn);
+    uint64_t before = poolnode_capacity(turn.node).booked;
+    const struct damage_object *object = &turn.scene.objects[0];
+    autofree char *entry = path_format("spaces/%s/data", object->id);
+    autofree char *path = poolnode_path(turn.node, turn.fsid, entry);
+    autofree char *file = path_format("%s/more", path);
+    autoclose int data = open(path, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+    int os_errno;
+    assert_int_equal(btrfs_set_limit(data, btrfs_group(1, object->group), BTRFS_NO_LIMIT), 0);
+    assert_int_equal(file_fill(path, "more", SIZE + MORE * MiB, &os_errno), SIZE + MORE * MiB);
+    command_ok("sync", "-f", file);
+    poolnode_kill_poold(turn.node);
+    node_wait(turn.node, limits_hold, &turn, "the kernel's limits are those of the records");
+    uint64_t booked = poolnode_capacity(turn.node).booked;
+    assert_true(booked >= before + MORE * MiB && booked < before + (MORE + 2) * MiB);
+    damage_forget(&turn.scene);
+}
+
 int main(int argc, char **argv)
 {
     const struct harness_case cases[] = {
         harness_case(every_start_makes_the_same_of_it),
+        harness_case(what_is_used_beyond_a_limit_is_booked),
     };
     return harness_main(argc, argv, "pool_damage", cases, array_length(cases));
 }

@@ -25,6 +25,9 @@ static void sums_are_those_of_the_design(void **state)
     assert_int_equal(ledger_free(&ledger), 500);
     assert_int_equal(ledger_releasing(&ledger), 170);
     assert_int_equal(ledger_used(&ledger), 5 + 20 + 70 + 30);
+    ledger_set_excess(&ledger, 10);
+    assert_int_equal(ledger_booked(&ledger), 300 + 100 + 70 + 30 + 10);
+    ledger_set_excess(&ledger, 0);
 
     struct booking other = {0};
     assert_int_equal(ledger_reserve(&ledger, &other, 501), -ERR_RESOURCE_EXHAUSTED);

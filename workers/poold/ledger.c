@@ -53,6 +53,11 @@ void ledger_set_stray(struct ledger *ledger, uint64_t stray_bytes)
     ledger->stray_bytes = stray_bytes;
 }
 
+void ledger_set_excess(struct ledger *ledger, uint64_t excess_bytes)
+{
+    ledger->excess_bytes = excess_bytes;
+}
+
 int ledger_reserve(struct ledger *ledger, struct booking *booking, uint64_t limit_bytes)
 {
     assert(booking->state == BOOKING_NONE);
@@ -106,7 +111,7 @@ void ledger_release(struct ledger *ledger, struct booking *booking)
 
 uint64_t ledger_booked(const struct ledger *ledger)
 {
-    return clamp(ledger->live + ledger->dying + ledger->stray_bytes);
+    return clamp(ledger->live + ledger->dying + ledger->stray_bytes + ledger->excess_bytes);
 }
 
 uint64_t ledger_free(const struct ledger *ledger)

@@ -4,6 +4,7 @@
  *   booked = limits of live objects
  *          + max(limit, usage) of dying ones, until their subvolume and group are gone
  *          + usage of every quota group that no record covers
+ *          + what live ones use beyond their limits, which were lifted for a while
  *
  * Checking and reserving are one step. Overcommitment that is found on disk (a smaller device, a
  * larger limit than there is room for) is booked as it is: then nothing is free until it is. PURE,
@@ -35,11 +36,13 @@ struct ledger {
     uint64_t total_bytes;  /* raw size of the members */
     uint64_t usable_bytes; /* what may be booked in all */
     uint64_t stray_bytes;  /* usage of groups that no record covers */
+    uint64_t excess_bytes; /* usage of live objects beyond their limits */
     ledger_sum live, dying, used;
 };
 
 void ledger_set_capacity(struct ledger *ledger, uint64_t total_bytes, uint64_t usable_bytes);
 void ledger_set_stray(struct ledger *ledger, uint64_t stray_bytes);
+void ledger_set_excess(struct ledger *ledger, uint64_t excess_bytes);
 
 /* Books a new object if it fits; -ERR_RESOURCE_EXHAUSTED changes nothing. */
 int ledger_reserve(struct ledger *ledger, struct booking *booking, uint64_t limit_bytes);

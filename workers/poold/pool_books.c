@@ -273,15 +273,25 @@ static void check(struct repairs *repairs, struct space *space, const struct sur
         repairs->spaces[repairs->n++] = space;
 }
 
+/* The limit was lifted for a while, behind our back: nobody else can have those bytes. What is in
+ * the home is booked with the bookings. */
+static uint64_t excess(const struct space *space, uint64_t usage_bytes)
+{
+    const struct booking *booking = &space->booking;
+    bool counts = booking->state == BOOKING_LIVE && space != space->pool->home.space;
+    return counts && usage_bytes > booking->limit_bytes ? usage_bytes - booking->limit_bytes : 0;
+}
+
 /* Every group is an object's, gone meanwhile, or a stray. */
 static void apply_groups(struct pool *pool, const struct survey *survey, struct repairs *repairs)
 {
-    ledger_sum stray = survey->orphan_bytes;
+    ledger_sum stray = survey->orphan_bytes, over = 0;
     for (size_t i = 0; i < survey->n_groups; i++) {
         const struct survey_group *group = &survey->groups[i];
         struct space *space = order_find(&pool->objects, match_group, &group->number);
         if (space) {
             ledger_set_usage(&pool->ledger, &space->booking, group->usage_bytes);
+            over += excess(space, group->usage_bytes);
             check(repairs, space, group);
         } else if (!is_gone(pool, group->number)) {
             stray += group->usage_bytes;
@@ -290,6 +300,7 @@ static void apply_groups(struct pool *pool, const struct survey *survey, struct 
     if (survey->top_bytes > POOL_TOP_ALLOWANCE)
         stray += survey->top_bytes - POOL_TOP_ALLOWANCE;
     ledger_set_stray(&pool->ledger, stray > UINT64_MAX ? UINT64_MAX : (uint64_t)stray);
+    ledger_set_excess(&pool->ledger, over > UINT64_MAX ? UINT64_MAX : (uint64_t)over);
 }
 
 /* Objects that lack their group. One that this incarnation built may be younger than the survey. */
