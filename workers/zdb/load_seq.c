@@ -381,5 +381,7 @@ int load_sequential(struct load *load)
         rc = walk_pair(load, id, &changed);
     }
     load->walked = true;
+    for (uint32_t id = 0; id < ns->n_pairs; id++)
+        mapping_end(&ns->pairs[id]->index.mapping); /* nothing reads slots of all places any more */
     return rc == 0 && changed ? load_read_slots(load) : rc;
 }

@@ -4,13 +4,25 @@
 #include <errno.h>
 #include <string.h>
 
+/* Of the file as it is, without a call. */
+static bool map_slot(struct file *index, uint32_t offset, struct format_slot *out)
+{
+    uint8_t none;
+    const struct mapping_part parts[2] = {{out, sizeof *out}, {&none, 0}};
+    int fd = file_fd(index);
+    return fd >= 0 && mapping_copy(&index->mapping, fd, offset, parts);
+}
+
 int load_read_slot(struct load *load, struct slot_block *block, uint32_t file, uint32_t offset,
                    struct format_slot *out)
 {
     struct file *index = &load->ns->pairs[file]->index;
+    bool in_block = file == block->file && offset >= block->at &&
+                    offset + sizeof *out <= block->at + block->size;
     int rc = 0;
-    if (file != block->file || offset < block->at ||
-        offset + sizeof *out > block->at + block->size) {
+    if (!in_block && map_slot(index, offset, out))
+        return 0;
+    if (!in_block) {
         int fd = file_fd(index);
         block->file = file;
         block->at = offset;

@@ -14,8 +14,8 @@ static inline uint32_t slot_offset(uint64_t at)
     return (uint32_t)(FORMAT_INDEX_HEADER + at * FORMAT_SLOT);
 }
 
-/* A piece of an index file: ids that were given together are updated and deleted together. Empty
- * once a slot in it is written. */
+/* A piece of an index file, for one that is not mapped: ids that were given together are updated
+ * and deleted together. Empty once a slot in it is written. */
 struct slot_block {
     uint32_t file;
     uint64_t at;
