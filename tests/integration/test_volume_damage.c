@@ -263,6 +263,25 @@ static void an_empty_subvolume_is_no_build_of_ours(void)
     teardown(&bench);
 }
 
+static void what_lies_beside_the_cache_is_told(void)
+{
+    struct bench bench;
+    setup(&bench);
+    struct record record = space_make(bench.volume, 32 * MiB), cache;
+    struct found found;
+    autoerr struct err err = {0};
+    bool created;
+    assert_ok(volume_cache_ensure(bench.volume, 64 * MiB, &cache, &created, &err), &err);
+    autofree char *from = path_format("spaces/%s", record.id);
+    autofree char *to = path_format("cache/%s", record.id);
+    assert_int_equal(renameat(bench.root, from, bench.root, to), 0);
+    volume_look(bench.volume, &found);
+    assert_int_equal(found.count, 1);
+    assert_int_equal(found.n_unknown, 1);
+    assert_string_equal(found.unknown[0], to);
+    teardown(&bench);
+}
+
 static void the_spaces_outlive_the_home(void)
 {
     static const char *const paths[] = {"zdb/bookings", "zdb"};
@@ -298,6 +317,7 @@ int main(int argc, char **argv)
         harness_case(a_copied_record_charges_nobody),
         harness_case(what_is_live_is_no_booking_elsewhere),
         harness_case(an_empty_subvolume_is_no_build_of_ours),
+        harness_case(what_lies_beside_the_cache_is_told),
         harness_case(the_spaces_outlive_the_home),
     };
     return harness_main(argc, argv, "volume_damage", cases, array_length(cases));

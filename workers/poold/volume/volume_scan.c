@@ -114,7 +114,7 @@ static int scan_object(struct scan *scan, int dir, enum volume_place place, cons
                              is_no_folder(fd) ? "not a directory" : strerror(-fd));
     if (volume_load_noted(fd, name, &record, &note, &why) < 0) {
         if (why.os_errno == ENODATA && (place == VOLUME_IN_CACHE || place == VOLUME_IN_ZDB))
-            return 0; /* not made yet */
+            return is_empty_folder(fd) ? 0 : report_unknown(scan, place, name, why.message);
         if (why.os_errno == ENODATA && place == VOLUME_IN_WEAK && uuid_valid(name) &&
             is_empty_folder(fd))
             return report_unbegun(scan, name);
@@ -187,6 +187,23 @@ static int scan_top(struct scan *scan, int dir, enum volume_place place, const c
     return report_unknown(scan, place, name, "storaged did not make it");
 }
 
+static int report_beside(struct scan *scan, int dir, enum volume_place place, const char *name)
+{
+    (void)dir;
+    bool ours = strcmp(name, VOLUME_DATA) == 0 ||
+                (place == VOLUME_IN_ZDB && strcmp(name, VOLUME_DIR_BOOKINGS) == 0);
+    return ours ? 0 : report_unknown(scan, place, name, "storaged did not make it");
+}
+
+/* A space that was moved there would be gone without a word. */
+static int scan_beside(struct scan *scan, enum volume_place place, const char *folder)
+{
+    autoclose int fd = fsops_open_dir(scan->volume->root, folder);
+    if (fd < 0 && err_is_want(-fd))
+        return err_errno(scan->err, -fd, scan->volume->info.fsid, "cannot scan %s", folder);
+    return fd < 0 ? 0 : scan_entries(scan, fd, place, report_beside);
+}
+
 /* Groups outlive their records by no more than a reap, but a number is never used twice. */
 static int find_highest_group(struct scan *scan)
 {
@@ -215,6 +232,10 @@ int volume_scan(struct volume *volume, volume_object_fn fn, void *data, struct e
         rc = scan_object(&scan, volume->root, VOLUME_IN_ZDB, VOLUME_DIR_ZDB);
     if (rc == 0)
         rc = scan_bookings(&scan);
+    if (rc == 0)
+        rc = scan_beside(&scan, VOLUME_IN_CACHE, VOLUME_DIR_CACHE);
+    if (rc == 0)
+        rc = scan_beside(&scan, VOLUME_IN_ZDB, VOLUME_DIR_ZDB);
     if (rc == 0)
         rc = scan_entries(&scan, volume->weak, VOLUME_IN_WEAK, scan_object);
     if (rc == 0)
