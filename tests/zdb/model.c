@@ -280,7 +280,7 @@ void model_send(struct model *model)
     for (unsigned i = 0; i < IN_THE_AIR; i++) {
         uint64_t number = random_number(model, true);
         struct model_entry *entry = number == UINT64_MAX ? NULL : &model->entries[number];
-        if (!entry || entry->is_open || (model->sequential && !entry->now.lives))
+        if (!entry || entry->is_open || entry->is_cut || (model->sequential && !entry->now.lives))
             continue;
         if (dice(model->random, 3) == 0 && entry->now.lives) {
             send_delete(model, number);
