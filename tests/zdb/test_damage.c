@@ -8,7 +8,14 @@
 #include <string.h>
 
 /* Of an entry of a data file, and of one of an index file. */
-enum { AT_KEY_SIZE = 0, AT_PREVIOUS = 5, AT_CRC = 9, AT_ID = PEER_DATA_ENTRY, AT_INDEX_FLAGS = 13 };
+enum {
+    AT_KEY_SIZE = 0,
+    AT_PREVIOUS = 5,
+    AT_CRC = 9,
+    AT_FLAGS = 13,
+    AT_ID = PEER_DATA_ENTRY,
+    AT_INDEX_FLAGS = 13
+};
 
 /* Where the nth entry of a data file begins. */
 static uint8_t *data_entry(const struct peer_bytes *file, unsigned n)
@@ -189,6 +196,25 @@ static void an_id_keeps_the_value_it_had_after_the_damage(void)
     }
 }
 
+/* The data says that the id was deleted where the index has an update, which is taken back then:
+ * the value from before is not there either, and not at the first start alone. */
+static void a_delete_counts_for_the_value_before_a_lost_update(void)
+{
+    struct peer_ns ns;
+    peer_ns_init(&ns, "damaged", PEER_SEQ, PEER_EMBEDDED);
+    (void)peer_seq_add(&ns, "one", 3, 1);
+    peer_rotate(&ns);
+    (void)peer_seq_add(&ns, "four", 4, 2);
+    peer_seq_update(&ns, 0, "", 0, 3);
+    data_entry(&ns.data[1], 1)[AT_FLAGS] = PEER_TOMBSTONE;
+    save(&ns);
+    for (unsigned life = 0; life < 3; life++) {
+        begin_life();
+        ask(1, "GET %00%00%00%00%00%00%00%00", "nil");
+        end_life();
+    }
+}
+
 /* An update of the id that a copy took the place of: nobody was given that id. */
 static void the_place_of_a_copy_is_no_id(void)
 {
@@ -221,6 +247,7 @@ int main(int argc, char **argv)
         zdb_case(what_is_cut_is_not_revived),
         zdb_case(a_delete_that_was_left_out_does_not_come_later),
         zdb_case(an_id_keeps_the_value_it_had_after_the_damage),
+        zdb_case(a_delete_counts_for_the_value_before_a_lost_update),
         zdb_case(the_place_of_a_copy_is_no_id),
     };
     return zdb_main(argc, argv, "zdb_damage", cases, array_length(cases));

@@ -309,12 +309,13 @@ static int walk_data(struct side_by_side *side)
     return rc;
 }
 
-static int walk_pair(struct load *load, uint32_t id, bool *changed)
+static int walk_pair(struct load *load, uint32_t id, bool *changed, bool *out_undone)
 {
     struct ns *ns = load->ns;
     struct walk walk = {0};
     struct side_by_side side = {
         .load = load, .ns = ns, .id = id, .pair = ns->pairs[id], .walk = &walk};
+    *out_undone = false;
     if (side.pair->missing)
         return 0;
     file_pin(&side.pair->data);
@@ -339,6 +340,7 @@ static int walk_pair(struct load *load, uint32_t id, bool *changed)
         rc = side_settle(&side);
     if (rc == 0) {
         *changed = *changed || side.changed;
+        *out_undone = side.undone;
         side.pair->data_size = side.data_size;
         side.pair->index_size = slot_offset(side.at > side.n_slots ? side.at : side.n_slots);
         if (side.pair->index_size > FORMAT_INDEX_HEADER)
@@ -369,7 +371,7 @@ static uint32_t first_to_walk(const struct load *load)
 int load_sequential(struct load *load)
 {
     struct ns *ns = load->ns;
-    bool changed = false;
+    bool changed = false, undone = false;
     int rc = load_measure_slots(load);
     if (rc == 0 && !load->anew)
         rc = load_read_slots(load);
@@ -378,7 +380,13 @@ int load_sequential(struct load *load)
         if (load->anew && id > 0)
             ns->pairs[id]->first_id =
                 ns->pairs[id - 1]->first_id + slots_of(ns->pairs[id - 1]->index_size);
-        rc = walk_pair(load, id, &changed);
+        uint64_t lost = load->lost;
+        rc = walk_pair(load, id, &changed, &undone);
+        if (rc == 0 && undone) {
+            /* A delete of the value before came by while the slot had the one that was lost. */
+            load->lost = lost;
+            rc = walk_pair(load, id, &changed, &undone);
+        }
     }
     load->walked = true;
     for (uint32_t id = 0; id < ns->n_pairs; id++)

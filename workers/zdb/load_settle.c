@@ -77,6 +77,7 @@ static int undo_update(struct side_by_side *side, uint32_t offset, const struct 
         return rc;
     slot = *copy;
     slot.entry.flags = 0;
+    side->undone = true;
     return side_write_slot(side, place, &slot);
 }
 

@@ -15,6 +15,7 @@ struct side_by_side {
     struct slot_block block;
     struct walk *walk;
     bool adding, changed;
+    bool undone; /* an update was, so what the data said of the value before has to be said again */
 };
 
 struct place {
