@@ -2,7 +2,7 @@
 #
 # libFuzzer is clang's, and the tree is built with gcc. So the sanitized build runs a second one of the same tree below
 # itself, by the preset `fuzz`: there the programs are made, here they become the tests fuzz_<decoder>. Without clang they
-# are skipped. Each runs for a minute, those of the short list for ten seconds; all of them for an hour each:
+# are skipped. Each runs for a minute, those of the short list for five seconds; all of them for an hour each:
 #
 #   STORAGED_FUZZ_SECONDS=3600 STORAGED_FUZZ_SEED=0 scripts/test -L fuzz
 #
@@ -77,7 +77,7 @@ endif()
 foreach(decoder ${fuzz_decoders})
   set(fuzz_seconds 60)
   if(decoder IN_LIST fuzz_short)
-    set(fuzz_seconds 10)
+    set(fuzz_seconds 5)
   endif()
   add_test(NAME fuzz_${decoder} COMMAND ${CMAKE_CURRENT_LIST_DIR}/run ${decoder} ${fuzz_build} ${fuzz_seconds})
   set_tests_properties(fuzz_${decoder} PROPERTIES SKIP_RETURN_CODE 77 TIMEOUT 3600 LABELS fuzz)

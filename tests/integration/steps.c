@@ -2,7 +2,7 @@
 #include "steps.h"
 
 #include <fcntl.h>
-#include <sched.h>
+#include <poll.h>
 #include <stdatomic.h>
 #include <stdio.h>
 #include <sys/mman.h>
@@ -57,7 +57,7 @@ void steps_wait(const struct steps *steps, unsigned n)
 {
     uint64_t deadline = clock_monotonic_ms() + HARNESS_WAIT_MS;
     while (steps->left > (long)n && clock_monotonic_ms() < deadline)
-        (void)sched_yield();
+        (void)poll(NULL, 0, 1);
     assert_true(steps->left <= (long)n);
 }
 

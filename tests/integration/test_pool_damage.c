@@ -22,7 +22,7 @@
 #define DISK_BYTES (6 * GiB)
 #define SIZE       (16 * MiB)
 
-enum { SPACES = 12, BOOKINGS = 5, STARTS = 3, DAMAGES_MAX = 5, TURNS = 6, SEED = 2 };
+enum { SPACES = 12, BOOKINGS = 5, STARTS = 3, DAMAGES_MAX = 5, TURNS = 4, SEED = 2 };
 
 struct turn {
     struct damage_scene scene;
